@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The bytes of a message: gathered from user memory, laid out in the receiver's slice.
+//!
+//! Takes no locks; no lock may be held while user memory is copied.
+
+#![deny(unsafe_code)]
+
+use super::{
+    command::Width,
+    user::Array, //
+};
+use kernel::{
+    alloc::KVVec,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// One piece of user memory: `[address, length]`.
+type Vector = [u64; 2];
+
+/// The payload of a message, not yet copied.
+pub(super) struct Payload {
+    vectors: KVVec<Vector>,
+    len: usize,
+}
+
+impl Payload {
+    /// Most vectors of one message, as for every other call that takes vectors.
+    pub(super) const VECTORS_MAX: u64 = 1024;
+
+    /// Most bytes of one message, as for every other call that reads or writes.
+    const LEN_MAX: u64 = i32::MAX.unsigned_abs() as u64 & !(PAGE_SIZE as u64 - 1);
+
+    /// Reads and checks `len` vectors of user memory.
+    ///
+    /// Fails with `EFAULT` if the array cannot be read, then, vector by vector, with `EMSGSIZE` for
+    /// a length that is negative in a signed type, `EFAULT` for a piece that cannot lie in user
+    /// memory, `EMSGSIZE` if the sum gets too large. Whether the pieces are mapped shows when they
+    /// are copied.
+    pub(super) fn read(from: u64, len: usize, width: Width) -> Result<Self> {
+        let vectors = match width {
+            Width::Native => Array::<Vector>::read(from, len)?.into_whole()?,
+            Width::Compat => {
+                let narrow = Array::<[u32; 2]>::read(from, len)?.into_whole()?;
+                let mut vectors = KVVec::with_capacity(narrow.len(), GFP_KERNEL)?;
+                for [base, len] in narrow {
+                    vectors.push([base.into(), Self::widen(len)], GFP_KERNEL)?;
+                }
+                vectors
+            }
+        };
+        let mut sum = 0;
+        for &[base, len] in &vectors {
+            if i64::try_from(len).is_err() {
+                return Err(EMSGSIZE);
+            }
+            // User memory is the lower half of the address space, or less, on every machine.
+            if base
+                .checked_add(len)
+                .is_none_or(|end| i64::try_from(end).is_err())
+            {
+                return Err(EFAULT);
+            }
+            if len > Self::LEN_MAX - sum {
+                return Err(EMSGSIZE);
+            }
+            sum += len;
+        }
+        Ok(Self {
+            vectors,
+            len: usize::try_from(sum).map_err(|_| EMSGSIZE)?,
+        })
+    }
+
+    /// Widens a 32-bit length so that what is negative stays so.
+    fn widen(len: u32) -> u64 {
+        match i32::try_from(len) {
+            Ok(_) => len.into(),
+            Err(_) => u64::from(len) | !u64::from(u32::MAX),
+        }
+    }
+
+    /// Bytes in all.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
