@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Time, real and made up, and what a thread does while it waits for it.
+//!
+//! The made-up clocks share one counter of readings: each reading is later than all before, whoever
+//! takes it, and by far more than stamps grow in between.
+
+use super::backend;
+use crate::core::sync::Clock;
+use std::{
+    cell::Cell,
+    sync::{
+        atomic::{
+            AtomicU64,
+            Ordering, //
+        },
+        OnceLock, //
+    },
+    time::Instant, //
+};
+
+/// The time of this machine.
+pub(crate) struct Monotonic;
+
+impl Clock for Monotonic {
+    fn now() -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let start = START.get_or_init(Instant::now);
+        u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Time that passes between two readings of a made-up clock.
+pub(crate) const STEP: u64 = 64;
+
+/// Plain std on purpose: a clock orders nothing, so the model checkers must not see its accesses.
+static READINGS: AtomicU64 = AtomicU64::new(1);
+
+fn reading() -> u64 {
+    READINGS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Starts the made-up clocks anew, so that each run of a model sees the same times.
+pub(crate) fn restart() {
+    READINGS.store(1, Ordering::Relaxed);
+}
+
+/// A fine clock: no two readings are equal.
+pub(crate) struct Fine;
+
+impl Clock for Fine {
+    fn now() -> u64 {
+        reading() * STEP
+    }
+}
+
+/// A clock of which `N` readings in a row are equal.
+pub(crate) struct Coarse<const N: u64>;
+
+impl<const N: u64> Clock for Coarse<N> {
+    fn now() -> u64 {
+        reading() / N * STEP
+    }
+}
+
+/// No time at all: what is left are Lamport clocks.
+pub(crate) struct Standing;
+
+impl Clock for Standing {
+    fn now() -> u64 {
+        0
+    }
+}
+
+backend::thread_local! {
+    static HERE: Cell<u64> = Cell::new(0);
+}
+
+/// Sets what [`Manual`] says on this thread.
+pub(crate) fn set_here(time: u64) {
+    HERE.with(|here| here.set(time));
+}
+
+/// A clock of each thread's own, which stands where the test put it: any skew there can be.
+pub(crate) struct Manual;
+
+impl Clock for Manual {
+    fn now() -> u64 {
+        HERE.with(Cell::get)
+    }
+}
+
+/// Lets others run while this thread waits.
+pub(crate) fn relax() {
+    backend::thread::yield_now();
+}
+
+/// A number that was never given before; not zero and not one.
+pub(crate) fn unique_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(2);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

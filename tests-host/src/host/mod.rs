@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-in for what `core::sync` takes from the kernel crate.
+//!
+//! The names, signatures and failure cases are those of the kernel crate, as far as the engine uses
+//! them; what the kernel does not offer is not offered here, so that what compiles here compiles
+//! there. In addition, misuse is caught that the kernel would catch with its debug options only:
+//! allocating or sleeping under a spinlock, touching `LockedBy` data with the wrong owner.
+
+mod alloc;
+mod arc;
+mod atomic;
+pub(crate) mod backend;
+pub(crate) mod clock;
+mod list;
+mod lock;
+mod rbtree;
+
+pub(crate) use alloc::{
+    fail_allocations_after,
+    AllocError,
+    Flags,
+    KBox,
+    KVec,
+    PushError,
+    RemoveError,
+    GFP_KERNEL,
+    GFP_KERNEL_ACCOUNT, //
+};
+pub(crate) use arc::{
+    try_arc,
+    try_arc_with,
+    Arc,
+    ArcBorrow, //
+};
+pub(crate) use atomic::{
+    Acquire,
+    Atomic,
+    Full,
+    Relaxed,
+    Release, //
+};
+pub(crate) use backend::{
+    model,
+    thread, //
+};
+pub(crate) use clock::{
+    relax,
+    unique_id,
+    Monotonic, //
+};
+pub(crate) use list::{
+    impl_list_arc_safe,
+    impl_list_item,
+    try_list_arc,
+    AtomicTracker,
+    List,
+    ListArc,
+    ListArcSafe,
+    ListItem,
+    ListLinks,
+    TryNewListArc, //
+};
+pub(crate) use lock::{
+    new_mutex,
+    new_spinlock,
+    LockedBy,
+    Mutex,
+    MutexGuard,
+    SpinLock,
+    SpinLockGuard, //
+};
+pub(crate) use pinned_init::{
+    pin_data,
+    pin_init,
+    try_pin_init,
+    PinInit, //
+};
+pub(crate) use rbtree::{
+    reserve_node,
+    RBTree,
+    RBTreeNode,
+    RBTreeNodeReservation, //
+};
