@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The cases, by topic. Names are stable: harnesses and tables use them.
+
+use crate::world::{Cx, Res};
+
+mod io;
+
+/// One case.
+pub struct Case {
+    /// Stable name.
+    pub name: &'static str,
+    /// Number of the conformance case that it stands for; 0 for bad input.
+    pub section: u8,
+    /// The script.
+    pub run: fn(&Cx) -> Res,
+}
+
+/// A case with its function's name.
+macro_rules! case {
+    ($section:literal $name:ident) => {
+        $crate::cases::Case {
+            name: stringify!($name),
+            section: $section,
+            run: $name,
+        }
+    };
+}
+pub(crate) use case;
+
+/// All cases in the order of their numbers.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    [io::CASES].into_iter().flatten()
+}

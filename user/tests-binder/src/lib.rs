@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Conformance program for the Binder user ABI.
+//!
+//! It speaks bare ioctls, so that every count, errno and return code that a
+//! driver produces is visible, and runs against any binderfs directory. A case
+//! is a short sequential script: one process, the *conductor*, has it done by
+//! *actors*, which are forked processes and their threads. Everything that the
+//! driver answers goes into the case's outcome, masked of what differs from
+//! boot to boot, so that two drivers can be compared line by line.
+//!
+//! - [`abi`]: numbers and structures;
+//! - [`shm`], [`ops`]: how the conductor has an actor do something;
+//! - [`wire`]: command streams out, return codes in;
+//! - [`actor`], [`world`]: what the cases are written with;
+//! - [`cases`]: the cases;
+//! - [`runner`], [`compare`]: TAP, time-outs, comparison of two drivers.
+
+pub mod abi;
+pub mod actor;
+pub mod cases;
+pub mod compare;
+pub mod ops;
+pub mod runner;
+pub mod shm;
+pub mod wire;
+pub mod world;
