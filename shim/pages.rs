@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pages of a receive pool, and their mapping into the receiver.
+//!
+//! [`Pages`] owns an array of pages that start out missing. A sender makes those that its slice
+//! needs ([`Pages::populate`]), writes them through a temporary kernel mapping ([`Pages::with`]),
+//! and the receiver's read-only mapping faults them in. What has become free is given back
+//! ([`Pages::discard`]). The array knows nothing of slices: who may touch which bytes is decided by
+//! the range allocator above.
+//!
+//! No page table is touched here: the fault handler names a page, and giving pages back asks the
+//! memory manager to unmap a range of the pool's own address space. That address space is the
+//! mapping of an anonymous file, made at the first mmap: an inode for every idle peer would be
+//! a waste.
+//!
+//! Pages, and the tables that hold them, are charged to the memory cgroup of the task that made the
+//! pool, the receiver, no matter who sends.
+//!
+//! # Locks
+//!
+//! `slots` (spin) guards the array; it is a leaf, and nothing is allocated or freed under it. The
+//! lock of a page orders a fault against [`Pages::discard`]: both hold it while they look at the
+//! slot, so a page that was given back can't be mapped afterwards. The order is mmap lock, page
+//! lock, then what `unmap_mapping_range` takes, then `slots`.
+
+use core::{
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    bindings,
+    error::from_err_ptr,
+    fs::File,
+    mm::virt::VmaNew,
+    module::this_module,
+    new_spinlock,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SetOnce,
+        SpinLock, //
+    },
+    types::ForeignOwnable, //
+};
+
+use super::abi;
+
+/// Slots in one table of the array: 2 MiB of pool with pages of 4 KiB.
+const FAN_OUT: usize = 512;
+
+/// Largest pool, in bytes.
+const MAX_BYTES: usize = 1 << 32;
+
+/// A reference to a page.
+///
+/// # Invariants
+///
+/// The pointer owns one reference of the page's count.
+struct PageRef(NonNull<bindings::page>);
+
+// SAFETY: A page may be used and freed by any thread.
+unsafe impl Send for PageRef {}
+
+impl PageRef {
+    /// Allocates a zeroed page, charged to the cgroup of the surrounding [`Charged`].
+    fn new() -> Option<Self> {
+        // INVARIANT: A new page comes with one reference.
+        // SAFETY: Process context; the callers hold no lock.
+        NonNull::new(unsafe { abi::bus1_page_alloc() }).map(Self)
+    }
+
+    fn as_ptr(&self) -> *mut bindings::page {
+        self.0.as_ptr()
+    }
+
+    /// Gives the reference away.
+    fn into_raw(self) -> *mut bindings::page {
+        let raw = self.as_ptr();
+        core::mem::forget(self);
+        raw
+    }
+
+    /// Runs `f` with the page locked.
+    fn locked<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: The page is alive; the callers hold no spinlock.
+        unsafe { abi::bus1_page_lock(self.as_ptr()) };
+        let result = f();
+        // SAFETY: Locked above, by this task.
+        unsafe { abi::bus1_page_unlock(self.as_ptr()) };
+        result
+    }
+}
+
+impl Clone for PageRef {
+    fn clone(&self) -> Self {
+        // INVARIANT: The call takes the reference that the new value owns.
+        // SAFETY: By the invariant the page is alive.
+        unsafe { abi::bus1_page_get(self.as_ptr()) };
+        Self(self.0)
+    }
+}
+
+impl Drop for PageRef {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the reference is ours.
+        unsafe { abi::bus1_page_put(self.as_ptr()) };
+    }
+}
+
+/// A reference to the memory cgroup that pays, null without cgroups.
+struct Payer(*mut bindings::mem_cgroup);
+
+// SAFETY: The reference count of a cgroup is atomic.
+unsafe impl Send for Payer {}
+
+// SAFETY: It is only read.
+unsafe impl Sync for Payer {}
+
+impl Payer {
+    /// Takes the memory cgroup of the calling task.
+    fn current() -> Self {
+        // SAFETY: There is always a current task.
+        Self(unsafe { abi::bus1_memcg_of_current() })
+    }
+
+    /// Makes accounted allocations of the calling task pay into this cgroup while `f` runs.
+    fn charged<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: The reference keeps the cgroup alive until the outer one is restored.
+        let outer = unsafe { abi::bus1_memcg_enter(self.0) };
+        let result = f();
+        // SAFETY: Restores what was set before, in the same task.
+        unsafe { abi::bus1_memcg_leave(outer) };
+        result
+    }
+}
+
+impl Drop for Payer {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours; null is allowed.
+        unsafe { abi::bus1_memcg_put(self.0) };
+    }
+}
+
+type Slots = [Option<PageRef>; FAN_OUT];
+
+/// The array, in two levels: a big pool that is hardly used costs little.
+struct Table {
+    levels: KVec<Option<KBox<Slots>>>,
+    count: usize,
+}
+
+impl Table {
+    fn slot(&self, index: usize) -> Option<&PageRef> {
+        self.levels
+            .get(index / FAN_OUT)?
+            .as_ref()?
+            .get(index % FAN_OUT)?
+            .as_ref()
+    }
+
+    fn slot_mut(&mut self, index: usize) -> Option<&mut Option<PageRef>> {
+        self.levels
+            .get_mut(index / FAN_OUT)?
+            .as_mut()?
+            .get_mut(index % FAN_OUT)
+    }
+}
+
+/// What the owner and all mappings share.
+#[pin_data]
+struct Inner {
+    #[pin]
+    slots: SpinLock<Table>,
+    /// The file whose mapping is the pool's address space.
+    file: SetOnce<ARef<File>>,
+    payer: Payer,
+    len: usize,
+    /// A mapping that was to be the only one is gone, or a part of it.
+    torn: Atomic<bool>,
+}
+
+impl Inner {
+    /// Returns the page at `index`, or `None` if it is missing.
+    fn page(&self, index: usize) -> Option<PageRef> {
+        self.slots.lock().slot(index).cloned()
+    }
+
+    /// Makes sure that there is a page at `index`.
+    fn fill(&self, index: usize) -> Result {
+        if self.slots.lock().slot(index).is_some() {
+            return Ok(());
+        }
+        self.make_level(index / FAN_OUT)?;
+        let mut page = Some(PageRef::new().ok_or(ENOMEM)?);
+        let mut table = self.slots.lock();
+        let slot = table.slot_mut(index).ok_or(EFAULT)?;
+        if slot.is_none() {
+            *slot = page.take();
+            table.count += 1;
+        }
+        // If somebody else was faster, our page is freed after unlock.
+        drop(table);
+        Ok(())
+    }
+
+    /// Makes sure that there is a table for the slots of `level`.
+    fn make_level(&self, level: usize) -> Result {
+        if self
+            .slots
+            .lock()
+            .levels
+            .get(level)
+            .is_some_and(Option::is_some)
+        {
+            return Ok(());
+        }
+        let mut fresh = Some(KBox::new([const { None }; FAN_OUT], GFP_KERNEL_ACCOUNT)?);
+        let mut table = self.slots.lock();
+        let slot = table.levels.get_mut(level).ok_or(EFAULT)?;
+        if slot.is_none() {
+            *slot = fresh.take();
+        }
+        drop(table);
+        Ok(())
+    }
+
+    /// Takes the page at `index` away from the pool and from everybody who has mapped it.
+    fn take(&self, index: usize) -> bool {
+        let Some(page) = self.page(index) else {
+            return false;
+        };
+        page.locked(|| {
+            let mut table = self.slots.lock();
+            let taken = match table.slot_mut(index) {
+                Some(slot) if slot.as_ref().is_some_and(|p| p.0 == page.0) => slot.take(),
+                _ => None,
+            };
+            if taken.is_some() {
+                table.count -= 1;
+            }
+            drop(table);
+            if taken.is_some() {
+                self.unmap(index);
+            }
+            taken.is_some()
+        })
+    }
+
+    /// Removes the page at `index` from all mappings. The page is locked.
+    fn unmap(&self, index: usize) {
+        let Some(file) = self.file.as_ref() else {
+            return;
+        };
+        let first = (index << PAGE_SHIFT) as bindings::loff_t;
+        // SAFETY: The file keeps its mapping alive.
+        unsafe {
+            bindings::unmap_mapping_range(
+                (*file.as_ptr()).f_mapping,
+                first,
+                PAGE_SIZE as bindings::loff_t,
+                1,
+            )
+        };
+    }
+
+    /// Returns the pool's file, which is made by the first caller.
+    fn file(&self) -> Result<&ARef<File>> {
+        if let Some(file) = self.file.as_ref() {
+            return Ok(file);
+        }
+        // SAFETY: The table is a static, and nothing in it looks at the private data.
+        let raw = from_err_ptr(unsafe {
+            abi::anon_inode_create_getfile(
+                c"[bus1-pool]".as_char_ptr(),
+                &POOL_FILE.0,
+                ptr::null_mut(),
+                bindings::O_RDONLY as c_int,
+                ptr::null(),
+            )
+        })?;
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+        // SAFETY: The call returned a new file with one reference, and it is in no table of
+        // descriptors, so nobody uses its position.
+        let file = unsafe { ARef::<File>::from_raw(raw.cast()) };
+        // If somebody else was faster, ours is dropped and theirs is used.
+        self.file.populate(file);
+        self.file.as_ref().ok_or(ENOMEM)
+    }
+}
+
+/// The pages of one pool.
+///
+/// The owner may drop it while mappings exist: they keep what they need, and what was there stays
+/// readable.
+pub(crate) struct Pages {
+    inner: Arc<Inner>,
+}
+
+/// How a pool is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mapping {
+    /// The mapping holds the device file open, is not inherited over fork, and the offset that the
+    /// caller named is ignored. It is meant to be the only one: if any part of it goes away,
+    /// [`Pages::torn`] says so.
+    Pinned,
+    /// The mapping lets go of the device file: closing that ends the peer, while the pages stay
+    /// readable. It is inherited over fork, and there can be many.
+    Detached,
+}
+
+impl Pages {
+    /// Makes a pool of `max_bytes`, rounded up to whole pages, none of which exists yet.
+    ///
+    /// The calling task's memory cgroup pays for all of it. EINVAL if the size is 0 or above
+    /// 4 GiB; ENOMEM.
+    pub(crate) fn new(max_bytes: usize) -> Result<Self> {
+        if max_bytes == 0 || max_bytes > MAX_BYTES {
+            return Err(EINVAL);
+        }
+        let len = max_bytes.next_multiple_of(PAGE_SIZE);
+        let nr_levels = (len >> PAGE_SHIFT).div_ceil(FAN_OUT);
+        let mut levels = KVec::with_capacity(nr_levels, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..nr_levels {
+            levels.push(None, GFP_KERNEL_ACCOUNT)?;
+        }
+        let inner = Arc::pin_init(
+            try_pin_init!(Inner {
+                slots <- new_spinlock!(Table { levels, count: 0 }, "bus1_pages"),
+                file: SetOnce::new(),
+                payer: Payer::current(),
+                len,
+                torn: Atomic::new(false),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        Ok(Self { inner })
+    }
+
+    /// Returns the size of the pool in bytes, a multiple of the page size.
+    pub(crate) fn len(&self) -> usize {
+        self.inner.len
+    }
+
+    /// Returns the number of pages that exist.
+    pub(crate) fn count(&self) -> usize {
+        self.inner.slots.lock().count
+    }
+
+    /// Makes all missing pages of the range, filled with zeros. Sleeps.
+    ///
+    /// EINVAL if the range is not inside the pool; ENOMEM, and then some pages may have been made:
+    /// they stay, as if they had been used and freed.
+    pub(crate) fn populate(&self, offset: usize, len: usize) -> Result {
+        if len == 0 {
+            return Ok(());
+        }
+        let end = self.check(offset, len)?;
+        let pages = (offset >> PAGE_SHIFT)..end.div_ceil(PAGE_SIZE);
+        self.inner.payer.charged(|| {
+            for index in pages {
+                self.inner.fill(index)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets `f` work on `len` bytes at `offset`, which lie within one page.
+    ///
+    /// `f` may sleep to copy from user memory. The range belongs to a slice of the caller: two
+    /// ranges that are in use at the same time do not overlap, which is what the range allocator
+    /// is there for. The receiver may be reading the bytes meanwhile, so what `f` writes is public.
+    ///
+    /// EINVAL if the range crosses the end of a page or of the pool, EFAULT if the page is missing.
+    pub(crate) fn with<R>(
+        &self,
+        offset: usize,
+        len: usize,
+        f: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<R> {
+        self.check(offset, len)?;
+        let start = offset % PAGE_SIZE;
+        if len > PAGE_SIZE - start {
+            return Err(EINVAL);
+        }
+        let page = self.inner.page(offset >> PAGE_SHIFT).ok_or(EFAULT)?;
+        // SAFETY: The page is alive, and unmapped below.
+        let base = unsafe { bindings::kmap_local_page(page.as_ptr()) };
+        // SAFETY: The range lies within the page. No other part of the kernel touches it
+        // meanwhile, by the contract above; user space has it read-only.
+        let result =
+            f(unsafe { core::slice::from_raw_parts_mut(base.cast::<u8>().add(start), len) });
+        // SAFETY: Mapped above. `f` could only nest further temporary mappings, which it undid.
+        unsafe { bindings::kunmap_local(base) };
+        Ok(result)
+    }
+
+    /// Gives back the pages that lie entirely inside the range, and returns how many there were.
+    ///
+    /// The caller makes sure that no slice touches them. Readers that mapped them get SIGBUS until
+    /// the page is made anew, with zeros. Sleeps.
+    pub(crate) fn discard(&self, offset: usize, len: usize) -> usize {
+        let Ok(end) = self.check(offset, len) else {
+            return 0;
+        };
+        (offset.div_ceil(PAGE_SIZE)..end >> PAGE_SHIFT)
+            .filter(|index| self.inner.take(*index))
+            .count()
+    }
+
+    /// Attaches the pool to an area that is being mapped.
+    ///
+    /// The area never becomes writable, never grows, and reading a missing page is SIGBUS. EPERM
+    /// if it is writable; ENOMEM or ENFILE if the pool's file can't be made.
+    pub(crate) fn map(&self, area: &NewMapping<'_>, how: Mapping) -> Result {
+        area.vma.try_clear_maywrite().map_err(|_| EPERM)?;
+        let file = self.inner.file()?;
+        area.vma.set_dontexpand();
+        let raw = area.vma.as_ptr();
+        match how {
+            Mapping::Pinned => {
+                area.vma.set_dontcopy();
+                area.vma.set_mixedmap();
+                area.anchor.hold(file.clone())?;
+                // SAFETY: The area is being set up, so it is ours, and its file is the device
+                // file. The anchor keeps the pool's file, hence the mapping, for as long as the
+                // device file is open.
+                unsafe {
+                    (*(*raw).vm_file).f_mapping = (*file.as_ptr()).f_mapping;
+                    (*raw).vm_pgoff = 0;
+                }
+            }
+            // SAFETY: The area is being set up.
+            Mapping::Detached => unsafe { bindings::vma_set_file(raw, file.as_ptr()) },
+        }
+        let ops = match how {
+            Mapping::Pinned => &PINNED.0,
+            Mapping::Detached => &DETACHED.0,
+        };
+        // SAFETY: The area is being set up. `close` takes the reference back.
+        unsafe {
+            (*raw).vm_private_data = self.inner.clone().into_foreign();
+            (*raw).vm_ops = ops;
+        }
+        Ok(())
+    }
+
+    /// Returns true once any part of a [`Mapping::Pinned`] has been unmapped or moved.
+    pub(crate) fn torn(&self) -> bool {
+        self.inner.torn.load(Relaxed)
+    }
+
+    /// Returns the end of a range that is inside the pool.
+    fn check(&self, offset: usize, len: usize) -> Result<usize> {
+        offset
+            .checked_add(len)
+            .filter(|end| *end <= self.inner.len)
+            .ok_or(EINVAL)
+    }
+}
+
+/// Keeps a pool's file while the device file that maps it is open.
+///
+/// The device file's `f_mapping` points into that file, and system calls on the device file look
+/// at it as long as they can.
+pub(super) struct Anchor(SetOnce<ARef<File>>);
+
+impl Anchor {
+    pub(super) const fn new() -> Self {
+        Self(SetOnce::new())
+    }
+
+    /// Keeps `file`. EBUSY if it is another one than before.
+    fn hold(&self, file: ARef<File>) -> Result {
+        let raw = file.as_ptr();
+        self.0.populate(file);
+        match self.0.as_ref() {
+            Some(held) if held.as_ptr() == raw => Ok(()),
+            _ => Err(EBUSY),
+        }
+    }
+
+    /// Lets go, and gives the device file its own mapping back.
+    ///
+    /// # Safety
+    ///
+    /// `file` is the device file, in its release, with no area left that maps it.
+    pub(super) unsafe fn release(self, file: *mut bindings::file) {
+        if self.0.as_ref().is_some() {
+            // SAFETY: Nobody else uses a file in its release; its inode is alive.
+            unsafe { (*file).f_mapping = (*(*file).f_inode).i_mapping };
+        }
+    }
+}
+
+/// An area of user memory that is being set up for a device file.
+pub(crate) struct NewMapping<'a> {
+    vma: &'a VmaNew,
+    anchor: &'a Anchor,
+}
+
+impl<'a> NewMapping<'a> {
+    /// # Safety
+    ///
+    /// `vma` is being set up for the open file that `anchor` belongs to.
+    pub(super) unsafe fn new(vma: &'a VmaNew, anchor: &'a Anchor) -> Self {
+        Self { vma, anchor }
+    }
+}
+
+impl Deref for NewMapping<'_> {
+    type Target = VmaNew;
+
+    fn deref(&self) -> &VmaNew {
+        self.vma
+    }
+}
+
+/// A table of the kernel's that is never written.
+struct Frozen<T>(T);
+
+// SAFETY: The tables are only read.
+unsafe impl<T> Sync for Frozen<T> {}
+
+/// The pool's own file can do nothing: it is there for its mapping, and to pin this module.
+static POOL_FILE: Frozen<bindings::file_operations> = Frozen(bindings::file_operations {
+    owner: this_module::<crate::LocalModule>().as_ptr(),
+    ..pin_init::zeroed()
+});
+
+static DETACHED: Frozen<bindings::vm_operations_struct> = Frozen(bindings::vm_operations_struct {
+    open: Some(area_open),
+    close: Some(area_close),
+    fault: Some(area_fault),
+    ..pin_init::zeroed()
+});
+
+static PINNED: Frozen<bindings::vm_operations_struct> = Frozen(bindings::vm_operations_struct {
+    open: Some(area_open),
+    close: Some(pinned_close),
+    fault: Some(area_fault),
+    ..pin_init::zeroed()
+});
+
+/// Called when an area is copied by fork, or split, or moved.
+///
+/// # Safety
+///
+/// The area was attached by [`Pages::map`], or copied from such an area.
+unsafe extern "C" fn area_open(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: The area that this one was copied from still has its reference.
+    let inner = unsafe { Arc::<Inner>::borrow((*vma).vm_private_data) };
+    // SAFETY: The new area is ours during this call.
+    unsafe { (*vma).vm_private_data = Arc::from(inner).into_foreign() };
+}
+
+/// Called when an area goes away.
+///
+/// # Safety
+///
+/// The area was attached by [`Pages::map`], or copied and opened.
+unsafe extern "C" fn area_close(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: Each area owns one reference and is closed once.
+    drop(unsafe { Arc::<Inner>::from_foreign((*vma).vm_private_data) });
+}
+
+/// Called when an area of [`Mapping::Pinned`], or a part of it, goes away.
+///
+/// # Safety
+///
+/// As for [`area_close`].
+unsafe extern "C" fn pinned_close(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: Each area owns one reference and is closed once.
+    let inner = unsafe { Arc::<Inner>::from_foreign((*vma).vm_private_data) };
+    inner.torn.store(true, Relaxed);
+}
+
+/// Called when somebody reads a page that is not in its page table.
+///
+/// # Safety
+///
+/// The kernel calls it for an area that was attached by [`Pages::map`].
+unsafe extern "C" fn area_fault(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    // SAFETY: The fault and its area are valid during the call, and the area has a reference.
+    let (inner, index) = unsafe {
+        let area = (*fault).__bindgen_anon_1;
+        (
+            Arc::<Inner>::borrow((*area.vma).vm_private_data),
+            area.pgoff,
+        )
+    };
+    let Some(page) = inner.page(index) else {
+        return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+    };
+    // SAFETY: The page is alive, and faults hold no spinlock.
+    unsafe { abi::bus1_page_lock(page.as_ptr()) };
+    if inner.page(index).is_some_and(|now| now.0 == page.0) {
+        // The kernel maps the page, then unlocks it, and keeps this reference in the page table.
+        // SAFETY: The field is there for the handler's answer.
+        unsafe { (*fault).page = page.into_raw() };
+        return bindings::vm_fault_reason_VM_FAULT_LOCKED;
+    }
+    // It was given back in between.
+    // SAFETY: Locked above.
+    unsafe { abi::bus1_page_unlock(page.as_ptr()) };
+    bindings::vm_fault_reason_VM_FAULT_SIGBUS
+}
