@@ -14,3 +14,24 @@ mod host;
 
 #[cfg(test)]
 mod facade;
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
+mod quota;
+#[cfg(test)]
+mod ranges;
+
+/// The KUnit suites, from the same files.
+#[cfg(test)]
+#[path = "../../tests-kunit"]
+mod suites {
+    mod call;
+    mod handle;
+    mod inbox;
+    mod lane;
+    mod node;
+    mod transaction;
+}
+#[cfg(test)]
+#[path = "../../tests-kunit/testbed.rs"]
+mod testbed;

@@ -27,6 +27,9 @@ pub(crate) const GFP_KERNEL: Flags = Flags;
 /// May sleep, and is charged to the caller's memory group.
 pub(crate) const GFP_KERNEL_ACCOUNT: Flags = Flags;
 
+/// Bytes of a page.
+pub(crate) const PAGE_SIZE: usize = 4096;
+
 std::thread_local! {
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
 }

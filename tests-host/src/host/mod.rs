@@ -14,6 +14,8 @@ pub(crate) mod backend;
 pub(crate) mod clock;
 mod list;
 mod lock;
+mod once;
+mod pages;
 mod rbtree;
 
 pub(crate) use alloc::{
@@ -25,7 +27,8 @@ pub(crate) use alloc::{
     PushError,
     RemoveError,
     GFP_KERNEL,
-    GFP_KERNEL_ACCOUNT, //
+    GFP_KERNEL_ACCOUNT,
+    PAGE_SIZE, //
 };
 pub(crate) use arc::{
     try_arc,
@@ -70,6 +73,8 @@ pub(crate) use lock::{
     SpinLock,
     SpinLockGuard, //
 };
+pub(crate) use once::SetOnce;
+pub(crate) use pages::Pages;
 pub(crate) use pinned_init::{
     pin_data,
     pin_init,

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Watches: what a holder asked to be told about a node.
+//!
+//! A watch is armed on a handle ([`super::handle::Handle::arm`]). The transaction that destroys the
+//! node queues it, at one place of the order for all watchers. It brings the memory for that, so
+//! that being told cannot fail. The personality keeps the watch as a value of its own; it may
+//! outlive the handle.
+
+#![deny(unsafe_code)]
+
+use super::{
+    anchor::Anchor,
+    entry::Entry,
+    personality::Personality,
+    sync::{
+        AllocError,
+        Arc,
+        GFP_KERNEL_ACCOUNT, //
+    },
+};
+
+/// A request to be told.
+pub(crate) struct Watch<P: Personality> {
+    holder: Arc<Anchor<P>>,
+    entry: Arc<Entry<P>>,
+    part: P::Watch,
+}
+
+impl<P: Personality> Watch<P> {
+    /// Makes a watch for a handle of `holder`; it is not armed yet.
+    pub(crate) fn new(holder: &Arc<Anchor<P>>, part: P::Watch) -> Result<Arc<Self>, AllocError> {
+        let entry = Entry::new(holder, true)?;
+        let watch = Self {
+            holder: holder.clone(),
+            entry,
+            part,
+        };
+        Arc::new(watch, GFP_KERNEL_ACCOUNT)
+    }
+
+    /// The personality's part.
+    pub(crate) fn part(&self) -> &P::Watch {
+        &self.part
+    }
+
+    /// Takes it off the queue, if it is queued and not read yet.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.holder.withdraw(&self.entry).is_some()
+    }
+
+    pub(super) fn entry(&self) -> &Arc<Entry<P>> {
+        &self.entry
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pools and slices, over pages that are plain memory.
+
+use crate::core::{
+    pool::{
+        AccessError,
+        OutOfSlice,
+        Pool,
+        PoolError,
+        Slice, //
+    },
+    quota::{
+        Account,
+        Amounts,
+        Charge,
+        Users, //
+    },
+    sync::{
+        Arc,
+        PAGE_SIZE, //
+    },
+};
+use crate::host::{
+    fail_allocations_after,
+    model,
+    thread,
+    Pages, //
+};
+use proptest::prelude::*;
+
+const MANY: Amounts = Amounts {
+    slices: 1000,
+    bytes: 1 << 24,
+    handles: 1000,
+    fds: 1000,
+};
+
+fn account() -> Arc<Account> {
+    let users = Users::new().unwrap();
+    Account::new(Users::enter(&users, 1, MANY).unwrap(), MANY).unwrap()
+}
+
+fn pool(pages: usize) -> Arc<Pool<Pages>> {
+    Pool::new(Pages::new(pages * PAGE_SIZE)).unwrap()
+}
+
+fn pay(account: &Arc<Account>, len: usize) -> Charge {
+    let need = Amounts {
+        slices: 1,
+        bytes: Pool::<Pages>::price(len).unwrap(),
+        ..Amounts::NONE
+    };
+    Account::charge(account, 1, need).unwrap()
+}
+
+fn reserve(
+    pool: &Arc<Pool<Pages>>,
+    account: &Arc<Account>,
+    len: usize,
+) -> Result<Slice<Pages>, PoolError> {
+    Pool::reserve(pool, len, pay(account, len))
+}
+
+fn seen(slice: &Slice<Pages>) -> Vec<u8> {
+    slice.pool().store().see(slice.offset(), slice.len())
+}
+
+#[test]
+fn what_is_written_is_what_the_receiver_sees() {
+    let (pool, account) = (pool(4), account());
+    let first = reserve(&pool, &account, 100).unwrap();
+    let mut slice = reserve(&pool, &account, 2 * PAGE_SIZE).unwrap();
+    let bytes: Vec<u8> = (0..2 * PAGE_SIZE).map(|at| (at % 251) as u8).collect();
+    let mut writer = slice.writer();
+    writer.write(&bytes[..5]).unwrap();
+    let mut chunks = Vec::new();
+    let rest = bytes.len() - 5;
+    let mut source = bytes[5..].iter();
+    writer
+        .fill::<()>(rest, |chunk| {
+            chunks.push(chunk.len());
+            chunk
+                .iter_mut()
+                .zip(&mut source)
+                .for_each(|(to, from)| *to = *from);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(writer.position(), bytes.len());
+    assert_eq!(writer.write(&[0]), Err(OutOfSlice));
+    assert_eq!(chunks, [PAGE_SIZE - 104 - 5, PAGE_SIZE, 104]);
+    assert_eq!(seen(&slice), bytes);
+    let mut back = vec![0; 300];
+    slice.read(PAGE_SIZE - 250, &mut back).unwrap();
+    assert_eq!(back, bytes[PAGE_SIZE - 250..][..300]);
+    assert_eq!(first.offset(), 0);
+    assert_eq!(pool.used(), 104 + 2 * PAGE_SIZE);
+}
+
+#[test]
+fn padding_is_zero_and_clearing_leaves_nothing() {
+    let (pool, account) = (pool(1), account());
+    let mut secret = reserve(&pool, &account, 64).unwrap();
+    secret.write(0, &[7; 64]).unwrap();
+    drop(secret);
+    let mut slice = reserve(&pool, &account, 59).unwrap();
+    assert_eq!(pool.store().see(slice.offset() + 59, 5), [0; 5]);
+    assert_eq!(seen(&slice), [7; 59]);
+    let mut writer = slice.writer();
+    writer.write(&[1; 3]).unwrap();
+    writer.pad(8).unwrap();
+    writer.pad(8).unwrap();
+    assert_eq!(writer.position(), 8);
+    assert_eq!(seen(&slice)[..9], [1, 1, 1, 0, 0, 0, 0, 0, 7]);
+    slice.clear_on_drop();
+    let offset = slice.offset();
+    drop(slice);
+    assert_eq!(pool.store().see(offset, 64), [0; 64]);
+}
+
+#[test]
+fn an_error_stops_and_a_range_outside_touches_nothing() {
+    let (pool, account) = (pool(4), account());
+    let mut slice = reserve(&pool, &account, 3 * PAGE_SIZE).unwrap();
+    let mut calls = 0;
+    let result = slice.for_each_chunk(0..3 * PAGE_SIZE, |_| {
+        calls += 1;
+        if calls == 2 {
+            Err("fault")
+        } else {
+            Ok(())
+        }
+    });
+    assert_eq!((result, calls), (Err(AccessError::Chunk("fault")), 2));
+    for range in [
+        0..3 * PAGE_SIZE + 1,
+        5..usize::MAX,
+        std::ops::Range { start: 2, end: 1 },
+    ] {
+        let result = slice.for_each_chunk::<()>(range.clone(), |_| panic!("touched"));
+        assert_eq!(result, Err(AccessError::OutOfSlice));
+        assert_eq!(slice.zero(range), Err(OutOfSlice));
+    }
+    assert_eq!(slice.write(usize::MAX, &[0; 2]), Err(OutOfSlice));
+    assert_eq!(slice.read(3 * PAGE_SIZE, &mut [0]), Err(OutOfSlice));
+}
+
+#[test]
+fn a_refused_slice_costs_nothing() {
+    let (pool, account) = (pool(2), account());
+    let refused = |len, charge| Pool::reserve(&pool, len, charge).err();
+    assert_eq!(refused(16, pay(&account, 8)), Some(PoolError::TooLarge));
+    let nothing = Account::charge(&account, 1, Amounts::NONE).unwrap();
+    assert_eq!(refused(0, nothing), Some(PoolError::TooLarge));
+    assert_eq!(
+        refused(2 * PAGE_SIZE + 1, pay(&account, 3 * PAGE_SIZE)),
+        Some(PoolError::TooLarge)
+    );
+    assert_eq!(
+        refused(usize::MAX, pay(&account, 8)),
+        Some(PoolError::TooLarge)
+    );
+    let half = reserve(&pool, &account, PAGE_SIZE + 8).unwrap();
+    assert_eq!(
+        refused(PAGE_SIZE, pay(&account, PAGE_SIZE)),
+        Some(PoolError::NoSpace)
+    );
+    drop(half);
+    assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
+    drop(reserve(&pool, &account, 2 * PAGE_SIZE).unwrap());
+}
+
+#[test]
+fn without_memory_nothing_is_lost() {
+    let account = account();
+    let pool = Pool::new(Pages::with_limit(4 * PAGE_SIZE, 2)).unwrap();
+    let charge = pay(&account, 3 * PAGE_SIZE);
+    assert_eq!(
+        Pool::reserve(&pool, 3 * PAGE_SIZE, charge).err(),
+        Some(PoolError::NoMemory)
+    );
+    assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
+    let kept = reserve(&pool, &account, 2 * PAGE_SIZE).unwrap();
+    assert_eq!(pool.store().populated(), 2);
+    drop(kept);
+    for count in 0..2 {
+        let fresh = self::pool(1);
+        let charge = pay(&account, 8);
+        fail_allocations_after(Some(count));
+        let result = Pool::reserve(&fresh, 8, charge).err();
+        fail_allocations_after(None);
+        assert_eq!(result, Some(PoolError::NoMemory), "allocation {count}");
+        assert_eq!((fresh.used(), account.report().used), (0, Amounts::NONE));
+    }
+}
+
+#[test]
+fn senders_fill_one_pool_at_the_same_time() {
+    model(|| {
+        let (pool, account) = (pool(1), account());
+        let senders: Vec<_> = [1u8, 2]
+            .into_iter()
+            .map(|sender| {
+                let (pool, account) = (pool.clone(), account.clone());
+                thread::spawn(move || {
+                    let mut slice = reserve(&pool, &account, 8).unwrap();
+                    slice.write(0, &[sender; 8]).unwrap();
+                    let mut back = [0; 8];
+                    slice.read(0, &mut back).unwrap();
+                    assert_eq!(back, [sender; 8]);
+                })
+            })
+            .collect();
+        senders
+            .into_iter()
+            .for_each(|sender| sender.join().unwrap());
+        assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Slices that live at the same time keep what was written into each.
+    #[test]
+    fn slices_do_not_disturb_each_other(
+        steps in prop::collection::vec((any::<bool>(), 0usize..6000, any::<prop::sample::Index>()), 1..60),
+    ) {
+        let (pool, account) = (pool(8), account());
+        let mut live: Vec<(Slice<Pages>, u8)> = Vec::new();
+        for (number, (take, len, which)) in steps.into_iter().enumerate() {
+            if take || live.is_empty() {
+                if let Ok(mut slice) = reserve(&pool, &account, len) {
+                    slice.write(0, &vec![number as u8; len]).unwrap();
+                    live.push((slice, number as u8));
+                }
+            } else {
+                let (slice, mark) = live.swap_remove(which.index(live.len()));
+                prop_assert!(seen(&slice).iter().all(|byte| *byte == mark));
+            }
+        }
+        prop_assert!(live.iter().all(|(slice, mark)| seen(slice).iter().all(|byte| byte == mark)));
+        prop_assert_eq!(account.report().used.slices as usize, live.len());
+        drop(live);
+        prop_assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
+    }
+}

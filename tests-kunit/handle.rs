@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Suite `bus1_handle`: handles and their references.
+//!
+//! One source for KUnit and for the host.
+
+#[cfg(not(bus1_host))]
+use kernel::prelude::*;
+
+#[cfg_attr(not(bus1_host), kunit_tests(bus1_handle))]
+#[cfg_attr(bus1_host, cfg(test))]
+mod tests {
+    use crate::{
+        core::{
+            anchor::Taken,
+            handle::Handle,
+            personality::Via,
+            sync::Arc, //
+        },
+        testbed::*, //
+    };
+
+    #[test]
+    fn one_peer_has_one_handle_to_a_node() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let (a, b) = (strong(own.node(), &holder)?, strong(own.node(), &holder)?);
+        assert!(Arc::ptr_eq(a.handle(), b.handle()));
+        assert_eq!(a.handle().counts().strong, 2);
+        assert!(!Arc::ptr_eq(a.handle(), own.handle()));
+        Ok(())
+    }
+
+    #[test]
+    fn bundles_merge_and_split_without_changing_the_count() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let mut bundle = strong(own.node(), &holder)?;
+        assert!(bundle.split().is_none());
+        let other = strong(own.node(), &holder)?;
+        assert!(bundle.merge(other).is_ok());
+        assert_eq!((bundle.count(), bundle.handle().counts().strong), (2, 2));
+        let one = bundle.split();
+        assert!(one.is_some());
+        drop(one);
+        assert_eq!((bundle.count(), bundle.handle().counts().strong), (1, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn bundles_of_different_handles_do_not_merge() -> Result<(), Failed> {
+        let (owner, a, b) = (peer(1)?, peer(2)?, peer(3)?);
+        let own = node(&owner)?;
+        let mut mine = strong(own.node(), &a)?;
+        let yours = strong(own.node(), &b)?;
+        assert!(mine.merge(yours).is_err());
+        assert_eq!(mine.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_count_ends_the_handle() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let reference = strong(own.node(), &holder)?;
+        let handle = reference.handle().clone();
+        assert!(own.node().handle_of(holder.anchor()).is_some());
+        drop(reference);
+        assert!(own.node().handle_of(holder.anchor()).is_none());
+        assert!(Handle::strong(&handle, Via::Any).is_err());
+        let anew = strong(own.node(), &holder)?;
+        assert!(!Arc::ptr_eq(anew.handle(), &handle));
+        Ok(())
+    }
+
+    #[test]
+    fn a_soft_reference_keeps_the_handle_without_using_the_node() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let reference = strong(own.node(), &holder)?;
+        let soft = Handle::soft(reference.handle(), Via::Any).map_err(|_| Failed)?;
+        drop(reference);
+        assert_eq!(own.node().state(|_, c| (c.strong, c.held)), (0, 2));
+        assert!(Handle::strong(soft.handle(), Via::Any).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn who_let_go_is_told_nothing() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let reference = strong(own.node(), &holder)?;
+        close(&owner, &[own.node()])?;
+        drop(reference);
+        assert!(take(&holder).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_disarmed_watch_is_not_told() -> Result<(), Failed> {
+        let (owner, a, b) = (peer(1)?, peer(2)?, peer(3)?);
+        let own = node(&owner)?;
+        let held = (strong(own.node(), &a)?, strong(own.node(), &b)?);
+        let watch = held.0.handle().disarm();
+        assert!(watch.is_some());
+        close(&owner, &[own.node()])?;
+        assert!(take(&a).is_none());
+        assert!(take(&b).is_some());
+        // Armed again on a dead node, it is told at once.
+        let armed = watch.map(|watch| held.0.handle().arm(watch).is_ok());
+        assert_eq!(armed, Some(true));
+        assert!(matches!(take(&a), Some(Taken::Watch(..))));
+        Ok(())
+    }
+}

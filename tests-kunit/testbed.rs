@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A small personality for the suites: what the engine needs, and counters of what it was asked.
+//!
+//! Compiled into the KUnit module and into the host tests alike.
+
+use crate::core::{
+    anchor::{
+        Anchor,
+        Delivered,
+        Taken, //
+    },
+    call::Reply,
+    handle::{
+        Soft,
+        Strong, //
+    },
+    inbox::{
+        Dispatch,
+        QueueId, //
+    },
+    message::{
+        Kind,
+        Message, //
+    },
+    node::Node,
+    peer::Peer,
+    personality::{
+        Cause,
+        Counts,
+        Edge,
+        Notice,
+        Personality,
+        Route,
+        To,
+        Via,
+        When, //
+    },
+    pool::{
+        NoMemory,
+        PageStore,
+        Pool, //
+    },
+    quota::{
+        Account,
+        Amounts,
+        Limits,
+        Users, //
+    },
+    sync::{
+        new_mutex,
+        pin_data,
+        pin_init,
+        try_arc,
+        AllocError,
+        Arc,
+        KVec,
+        Monotonic,
+        Mutex,
+        GFP_KERNEL, //
+    },
+    transaction::{
+        Draft,
+        Filled,
+        Outcome, //
+    },
+};
+
+/// What a test can go wrong of, apart from what it asserts.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+impl From<AllocError> for Failed {
+    fn from(_: AllocError) -> Self {
+        Self
+    }
+}
+
+#[cfg(not(bus1_host))]
+impl From<Failed> for kernel::error::Error {
+    fn from(_: Failed) -> Self {
+        kernel::error::code::ENOMEM
+    }
+}
+
+/// Memory that is there from the beginning.
+#[pin_data]
+pub(crate) struct Bytes {
+    #[pin]
+    bytes: Mutex<KVec<u8>>,
+    len: usize,
+}
+
+/// Shared, since a pool takes its store by value.
+pub(crate) struct Store(Arc<Bytes>);
+
+impl Store {
+    fn new(len: usize) -> Result<Self, AllocError> {
+        let mut bytes = KVec::new();
+        for _ in 0..len {
+            bytes.push(0u8, GFP_KERNEL)?;
+        }
+        try_arc(pin_init!(Bytes {
+            bytes <- new_mutex!(bytes, "bus1::testbed"),
+            len,
+        }))
+        .map(Self)
+    }
+}
+
+impl PageStore for Store {
+    fn len(&self) -> usize {
+        self.0.len
+    }
+
+    fn populate(&self, _: usize, _: usize) -> Result<(), NoMemory> {
+        Ok(())
+    }
+
+    fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
+        access(&mut self.0.bytes.lock()[offset..offset + len])
+    }
+}
+
+/// The personality: messages are numbers, lanes are for even ones if the node says so.
+pub(crate) struct T;
+
+/// What the suites look at in an inbox.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// How often a queue became readable.
+    pub(crate) ready: u32,
+    /// Refuse all messages.
+    pub(crate) refuse: bool,
+    /// Where messages go; none: the main queue.
+    pub(crate) queue: Option<QueueId>,
+}
+
+/// Edges that a node went through.
+#[derive(Default)]
+pub(crate) struct Edges {
+    /// The last one.
+    pub(crate) last: Edge,
+    /// How many.
+    pub(crate) n: u32,
+}
+
+impl Personality for T {
+    type Clock = Monotonic;
+    type Pages = Store;
+    type File = ();
+    type Peer = ();
+    type Inbox = Seen;
+    type Queue = ();
+    /// Whether messages to it take turns.
+    type Node = bool;
+    type NodeState = Edges;
+    type Handle = ();
+    type Message = u32;
+    type Watch = u32;
+    type Code = u32;
+    type Why = ();
+    type Note = ();
+    type Wake = ();
+
+    const CALL_DEAD: u32 = 13;
+
+    fn route(view: &mut Dispatch<'_, Self>, message: &mut Message<Self>, _: Cause) -> Route<Self> {
+        if view.part().refuse {
+            return Route::Refuse(());
+        }
+        let queue = message.to.or(view.part().queue).unwrap_or(QueueId::MAIN);
+        let serial = message.node.as_ref().is_some_and(|node| *node.part());
+        let to = match (&message.kind, serial) {
+            (Kind::Post, true) => To::Lane(queue),
+            _ => To::Queue(queue),
+        };
+        Route::Go { to, note: () }
+    }
+
+    fn ready(view: &mut Dispatch<'_, Self>, _: QueueId, _: bool) {
+        view.part().ready += 1;
+    }
+
+    fn answered(_: &mut Dispatch<'_, Self>, _: QueueId, _: &mut Option<Reply<Self>>) {}
+
+    fn wake(_: ()) {}
+
+    fn counts_changed(state: &mut Edges, now: Counts, via: Via) -> Notice {
+        state.last = now.edge;
+        state.n += 1;
+        match (now.edge, via) {
+            (Edge::LastStrong | Edge::LastHeld, _) => Notice::Push {
+                queue: QueueId::MAIN,
+                when: When::Now,
+                moving: false,
+            },
+            (Edge::FirstStrong, Via::Queue(queue)) => Notice::Push {
+                queue,
+                when: When::Later,
+                moving: true,
+            },
+            (Edge::FirstStrong, Via::Any) => Notice::Withdraw,
+            _ => Notice::Keep,
+        }
+    }
+
+    fn watch_on_link() -> Option<u32> {
+        Some(0)
+    }
+}
+
+/// The user of all peers of the suites.
+pub(crate) const USER: u64 = 1000;
+
+/// Size of a pool.
+pub(crate) const POOL: usize = 4096;
+
+/// Makes a peer with number `id`.
+pub(crate) fn peer(id: u64) -> Result<Arc<Peer<T>>, Failed> {
+    let limits = Limits {
+        slices: 64,
+        bytes: POOL as u32,
+        handles: 64,
+        fds: 4,
+    };
+    let seat = Users::enter(&Users::new()?, USER, limits)?;
+    let account = Account::new(seat, limits)?;
+    let peer = Peer::new(id, account, (), Seen::default(), ())?;
+    if !peer.set_pool(Pool::new(Store::new(POOL)?)?) {
+        return Err(Failed);
+    }
+    Ok(peer)
+}
+
+/// Ends a peer with its nodes, and says whether it gave back all that it was charged for.
+pub(crate) fn close(peer: &Peer<T>, nodes: &[&Arc<Node<T>>]) -> Result<bool, Failed> {
+    let verdict = crate::core::destroy::Verdict::new()?;
+    peer.shut();
+    peer.destroy_all(verdict, nodes.iter().copied());
+    Ok(balanced(peer))
+}
+
+/// Whether nothing is charged to a peer and nothing lies in its pool.
+pub(crate) fn balanced(peer: &Peer<T>) -> bool {
+    let used = peer.pool().map_or(0, |pool| pool.used());
+    used == 0 && peer.account().report().used == Amounts::NONE
+}
+
+/// Makes a node whose messages do not take turns.
+pub(crate) fn node(owner: &Peer<T>) -> Result<Soft<T>, Failed> {
+    Ok(Node::create(owner, false, Edges::default())?)
+}
+
+/// Makes a node whose messages take turns.
+pub(crate) fn lane(owner: &Peer<T>) -> Result<Soft<T>, Failed> {
+    Ok(Node::create(owner, true, Edges::default())?)
+}
+
+/// Prepares message `number` to `node`, with that number as payload.
+pub(crate) fn message(node: &Arc<Node<T>>, number: u32) -> Result<Filled<T>, Failed> {
+    fill(Draft::to(node).map_err(|_| Failed)?, number, KVec::new())
+}
+
+/// Prepares a message that carries references.
+pub(crate) fn carrying(
+    node: &Arc<Node<T>>,
+    number: u32,
+    handles: KVec<Option<Strong<T>>>,
+) -> Result<Filled<T>, Failed> {
+    fill(Draft::to(node).map_err(|_| Failed)?, number, handles)
+}
+
+/// Completes a draft.
+pub(crate) fn fill(
+    draft: Draft<T>,
+    number: u32,
+    handles: KVec<Option<Strong<T>>>,
+) -> Result<Filled<T>, Failed> {
+    let amounts = Amounts {
+        slices: 1,
+        bytes: 8,
+        handles: 0,
+        fds: 0,
+    };
+    let mut reserved = draft.reserve(USER, amounts, 4).map_err(|_| Failed)?;
+    let written = reserved.slice().write(0, &number.to_ne_bytes());
+    written.map_err(|_| Failed)?;
+    Ok(reserved.fill(handles, KVec::new(), number)?)
+}
+
+/// Sends message `number`; says whether it was taken.
+pub(crate) fn send(from: &Peer<T>, node: &Arc<Node<T>>, number: u32) -> Result<bool, Failed> {
+    match message(node, number)?.commit(from.anchor()) {
+        Outcome::Delivered(()) | Outcome::Parked(()) => Ok(true),
+        Outcome::Refused(..) | Outcome::Cancelled => Ok(false),
+    }
+}
+
+/// Takes what is next of the main queue.
+pub(crate) fn take(peer: &Peer<T>) -> Option<Taken<T>> {
+    peer.anchor().take(QueueId::MAIN)
+}
+
+/// Takes a message, and checks that its payload is its number.
+pub(crate) fn receive(peer: &Peer<T>) -> Option<Delivered<T>> {
+    receive_from(peer.anchor(), QueueId::MAIN)
+}
+
+/// Takes a message from some queue.
+pub(crate) fn receive_from(anchor: &Anchor<T>, queue: QueueId) -> Option<Delivered<T>> {
+    match anchor.take(queue)? {
+        Taken::Message(mut delivered) => {
+            let mut bytes = [0; 4];
+            delivered.message.slice.read(0, &mut bytes).ok()?;
+            let same = u32::from_ne_bytes(bytes) == delivered.message.part;
+            same.then_some(delivered)
+        }
+        _ => None,
+    }
+}
+
+/// The number of the next message; it is freed.
+pub(crate) fn number(peer: &Peer<T>) -> Option<u32> {
+    receive(peer).map(|delivered| delivered.message.part)
+}
+
+/// A reference of `holder`.
+pub(crate) fn strong(node: &Arc<Node<T>>, holder: &Peer<T>) -> Result<Strong<T>, Failed> {
+    Node::strong_to(node, holder.anchor(), Via::Any).map_err(|_| Failed)
+}

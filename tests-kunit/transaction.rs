@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Suite `bus1_transaction`: sending to one and to many.
+//!
+//! One source for KUnit and for the host.
+
+#[cfg(not(bus1_host))]
+use kernel::prelude::*;
+
+#[cfg_attr(not(bus1_host), kunit_tests(bus1_transaction))]
+#[cfg_attr(bus1_host, cfg(test))]
+mod tests {
+    use crate::{
+        core::{
+            anchor::Taken,
+            sync::{
+                Arc,
+                KVec,
+                GFP_KERNEL, //
+            },
+            transaction::{
+                Draft,
+                Multicast,
+                Outcome,
+                Policy, //
+            }, //
+        },
+        testbed::*, //
+    };
+
+    #[test]
+    fn what_is_dropped_before_commit_had_no_effect() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let handles = {
+            let mut handles = KVec::new();
+            let other = node(&sender)?;
+            handles.push(Some(strong(other.node(), &owner)?), GFP_KERNEL)?;
+            handles
+        };
+        drop(carrying(own.node(), 1, handles)?);
+        assert!(take(&owner).is_none());
+        assert!(balanced(&owner));
+        Ok(())
+    }
+
+    #[test]
+    fn a_reference_that_arrived_can_be_used() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let (own, offered) = (node(&owner)?, node(&sender)?);
+        let mut handles = KVec::new();
+        handles.push(Some(strong(offered.node(), &owner)?), GFP_KERNEL)?;
+        let sent = carrying(own.node(), 1, handles)?.commit(sender.anchor());
+        assert!(matches!(sent, Outcome::Delivered(())));
+        let got = receive(&owner).ok_or(Failed)?;
+        let handle = got.message.handles.first().and_then(|slot| slot.as_ref());
+        let node = handle.ok_or(Failed)?.node();
+        assert!(send(&owner, node, 2)?);
+        assert_eq!(number(&sender), Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn a_refused_message_comes_back_whole() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        owner.anchor().with(|view| view.part().refuse = true);
+        match message(own.node(), 9)?.commit(sender.anchor()) {
+            Outcome::Refused(_, message) => assert_eq!(message.part, 9),
+            _ => return Err(Failed),
+        }
+        assert!(balanced(&owner));
+        Ok(())
+    }
+
+    #[test]
+    fn limits_and_memory_of_the_receiver_are_respected() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let mut sent = 0;
+        while let Ok(true) = send(&sender, own.node(), sent) {
+            sent += 1;
+        }
+        assert_eq!(sent, 64);
+        assert_eq!(number(&owner), Some(0));
+        assert!(send(&sender, own.node(), 64)?);
+        Ok(())
+    }
+
+    fn multicast(nodes: &[&Arc<crate::core::node::Node<T>>]) -> Result<Multicast<T>, Failed> {
+        let mut multicast = Multicast::new(nodes.len())?;
+        for (number, node) in nodes.iter().enumerate() {
+            multicast.add(message(node, number as u32)?.into_part()?)?;
+        }
+        Ok(multicast)
+    }
+
+    #[test]
+    fn a_multicast_arrives_everywhere_at_one_stamp() -> Result<(), Failed> {
+        let (a, b, sender) = (peer(1)?, peer(2)?, peer(3)?);
+        let nodes = (node(&a)?, node(&b)?, node(&a)?);
+        let all = multicast(&[nodes.0.node(), nodes.1.node(), nodes.2.node()])?;
+        let mut delivered = 0;
+        assert!(all.commit(sender.anchor(), Policy::All, |_, outcome| {
+            delivered += u32::from(matches!(outcome, Outcome::Delivered(())));
+        }));
+        assert_eq!(delivered, 3);
+        let first = receive(&a).ok_or(Failed)?;
+        let second = receive(&a).ok_or(Failed)?;
+        let other = receive(&b).ok_or(Failed)?;
+        assert_eq!((first.more, second.more, other.more), (true, false, false));
+        assert_eq!((first.message.part, second.message.part), (0, 2));
+        assert!(first.stamp == second.stamp && first.stamp == other.stamp);
+        Ok(())
+    }
+
+    #[test]
+    fn one_refusal_cancels_all_or_is_passed_over() -> Result<(), Failed> {
+        let (a, b, sender) = (peer(1)?, peer(2)?, peer(3)?);
+        let nodes = (node(&a)?, node(&b)?);
+        b.anchor().with(|view| view.part().refuse = true);
+        let both = || multicast(&[nodes.0.node(), nodes.1.node()]);
+        assert!(!both()?.commit(sender.anchor(), Policy::All, |_, _| ()));
+        assert!(take(&a).is_none());
+        assert!(balanced(&a) && balanced(&b));
+        assert!(both()?.commit(sender.anchor(), Policy::Any, |_, _| ()));
+        assert_eq!(number(&a), Some(0));
+        assert!(take(&b).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_sent_before_the_end_is_delivered_and_nothing_after() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let (own, other) = (node(&owner)?, node(&holder)?);
+        let held = strong(own.node(), &holder)?;
+        let late = message(own.node(), 2)?;
+        assert!(send(&holder, own.node(), 1)?);
+        assert!(send(&owner, other.node(), 3)?);
+        let verdict = crate::core::destroy::Verdict::new()?;
+        owner.destroy_all(verdict, [own.node()].into_iter());
+        assert!(matches!(late.commit(holder.anchor()), Outcome::Refused(..)));
+        assert!(Draft::to(own.node()).is_err());
+        assert_eq!(number(&owner), Some(1));
+        assert!(matches!(take(&owner), Some(Taken::Watch(..))));
+        assert!(take(&owner).is_none());
+        assert_eq!(number(&holder), Some(3));
+        assert!(matches!(take(&holder), Some(Taken::Watch(..))));
+        drop(held);
+        Ok(())
+    }
+}
