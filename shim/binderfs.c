@@ -238,7 +238,7 @@ static ssize_t feature_read(struct file *file, char __user *buf, size_t len,
 static const struct file_operations feature_fops = {
 	.owner = THIS_MODULE,
 	.read = feature_read,
-	.llseek = generic_file_llseek,
+	.llseek = no_seek_end_llseek,
 };
 
 static int root_unlink(struct inode *dir, struct dentry *dentry)

@@ -23,7 +23,8 @@ use kernel::{
 
 use super::{
     abi,
-    device::FileOps, //
+    device::FileOps,
+    security, //
 };
 
 /// What a personality adds to [`FileOps`] to have its devices in the file system.
@@ -85,8 +86,15 @@ pub(crate) struct FsRegistration<T: DeviceFs> {
 impl<T: DeviceFs> FsRegistration<T> {
     /// Registers the file system and the device numbers.
     ///
-    /// EBUSY if another driver has the name: then a line in the log says so.
+    /// EBUSY if another driver has the name, EOPNOTSUPP if the kernel does not export the hooks
+    /// that its security modules want called: then a line in the log says so.
     pub(crate) fn new() -> Result<Self> {
+        if !security::has_hooks() {
+            pr_err!(
+                "this kernel does not export the security hooks of binder: no Binder devices\n"
+            );
+            return Err(EOPNOTSUPP);
+        }
         let mut features = KVec::with_capacity(T::FEATURES.len(), GFP_KERNEL)?;
         for name in T::FEATURES {
             features.push(name.as_char_ptr(), GFP_KERNEL)?;
@@ -106,6 +114,7 @@ impl<T: DeviceFs> FsRegistration<T> {
             }),
             GFP_KERNEL,
         )?;
+        T::table().announce();
         // SAFETY: The table lives until `drop`, which unregisters it first.
         let result = to_result(unsafe { abi::bus1_binderfs_register(ops.raw.get()) });
         if matches!(result, Err(error) if error == EBUSY) {

@@ -23,6 +23,10 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         ArcBorrow, //
     },
@@ -141,6 +145,16 @@ impl<T: FileOps> Table<T> {
     /// Returns the table for C.
     pub(super) fn as_ptr(&'static self) -> *const bindings::file_operations {
         &self.raw
+    }
+
+    /// Makes [`is_ours`] know the files of this table.
+    pub(super) fn announce(&'static self) {
+        for known in &TABLES {
+            let seen = known.cmpxchg(ptr::null(), self.as_ptr(), Relaxed);
+            if seen.is_ok() || seen == Err(self.as_ptr()) {
+                return;
+            }
+        }
     }
 
     /// # Safety
@@ -300,6 +314,19 @@ fn errno(result: Result) -> c_int {
     }
 }
 
+/// The tables of the interfaces that have been registered.
+static TABLES: [Atomic<*const bindings::file_operations>; 2] =
+    [const { Atomic::new(ptr::null()) }; 2];
+
+/// Returns true if `file` is an open file of any of our interfaces.
+pub(crate) fn is_ours(file: &File) -> bool {
+    // SAFETY: The table of an open file does not change.
+    let table = unsafe { (*file.as_ptr()).f_op };
+    TABLES
+        .iter()
+        .any(|known| ptr::eq(known.load(Relaxed), table))
+}
+
 /// Returns what hangs on `file` if it is an open file of `T`.
 pub(crate) fn data_of<T: FileOps>(file: &File) -> Option<ArcBorrow<'_, T::Data>> {
     let raw = file.as_ptr();
@@ -371,6 +398,7 @@ impl<T: FileOps> MiscRegistration<T> {
     /// Registers the device `name` with the permission bits `mode`. EBUSY if the name is taken in
     /// sysfs or no minor is free; ENOMEM.
     pub(crate) fn new(name: &'static CStr, mode: u16, device: Arc<T::Device>) -> Result<Self> {
+        T::table().announce();
         Ok(Self {
             _misc: KBox::pin_init(Misc::register(name, mode, device), GFP_KERNEL)?,
         })

@@ -6,7 +6,9 @@
 //! may fail, and installs all of them at the end, which can't. Both halves belong to the task that
 //! calls them, so neither value can be sent to another thread.
 
+use core::ptr::NonNull;
 use kernel::{
+    bindings,
     fs::{
         file::{
             flags::O_CLOEXEC,
@@ -23,7 +25,7 @@ use super::abi;
 
 /// What the rules about travelling files have to tell apart.
 ///
-/// Our own files are told by [`data_of`](super::device::data_of).
+/// Our own files are told by [`is_ours`](super::device::is_ours).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An AF_UNIX socket: it can carry files itself.
@@ -36,12 +38,21 @@ pub(crate) enum Kind {
 
 /// Returns the file behind number `fd` of the calling task.
 ///
-/// EBADF if there is none, or only one of O_PATH.
+/// EBADF if there is none, or it was opened with O_PATH.
 pub(crate) fn get(fd: u32) -> Result<ARef<File>> {
     let file = LocalFile::fget(fd)?;
     // SAFETY: This runs in an ioctl, and the kernel takes the file of an ioctl without the
     // position lock, so this thread is not inside a section that relies on being the only user.
     Ok(unsafe { LocalFile::assume_no_fdget_pos(file) })
+}
+
+/// Like [`get`], but also for a file of O_PATH.
+pub(crate) fn get_any(fd: u32) -> Result<ARef<File>> {
+    // SAFETY: The function takes any number.
+    let raw = NonNull::new(unsafe { bindings::fget_raw(fd) }).ok_or(EBADF)?;
+    // SAFETY: The call took a reference, which is handed on. As for the position lock, what
+    // `get` says holds here as well.
+    Ok(unsafe { ARef::from_raw(raw.cast()) })
 }
 
 /// Returns what kind of file this is.

@@ -308,6 +308,33 @@ pub(crate) struct Pages {
     inner: Arc<Inner>,
 }
 
+/// A piece of a page, mapped for the calling thread, which drops what it maps in reverse order.
+///
+/// # Invariants
+///
+/// `base` is the mapping of `_page`, and `start + len` is at most the size of a page.
+struct Piece {
+    base: *mut u8,
+    start: usize,
+    len: usize,
+    _page: PageRef,
+}
+
+impl Piece {
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: The range lies within the page, by the invariant. No other part of the kernel
+        // touches it meanwhile, by the contract of `Pages::with`; user space has it read-only.
+        unsafe { core::slice::from_raw_parts_mut(self.base.add(self.start), self.len) }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // SAFETY: Mapped by this thread, which has undone the temporary mappings made since.
+        unsafe { bindings::kunmap_local(self.base.cast()) };
+    }
+}
+
 /// How a pool is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mapping {
@@ -389,21 +416,41 @@ impl Pages {
         len: usize,
         f: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R> {
+        let mut piece = self.piece(offset, len)?;
+        Ok(f(piece.bytes()))
+    }
+
+    /// As [`Self::with`], for a caller who knows that the bytes are there; if they are not, `f` gets
+    /// none.
+    pub(crate) fn with_any<R>(
+        &self,
+        offset: usize,
+        len: usize,
+        f: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        match self.piece(offset, len) {
+            Ok(mut piece) => f(piece.bytes()),
+            Err(_) => f(&mut []),
+        }
+    }
+
+    /// Maps a piece of one page for the calling thread.
+    fn piece(&self, offset: usize, len: usize) -> Result<Piece> {
         self.check(offset, len)?;
         let start = offset % PAGE_SIZE;
         if len > PAGE_SIZE - start {
             return Err(EINVAL);
         }
         let page = self.inner.page(offset >> PAGE_SHIFT).ok_or(EFAULT)?;
-        // SAFETY: The page is alive, and unmapped below.
+        // SAFETY: The page is alive, and stays so until it is unmapped in the drop of the value.
         let base = unsafe { bindings::kmap_local_page(page.as_ptr()) };
-        // SAFETY: The range lies within the page. No other part of the kernel touches it
-        // meanwhile, by the contract above; user space has it read-only.
-        let result =
-            f(unsafe { core::slice::from_raw_parts_mut(base.cast::<u8>().add(start), len) });
-        // SAFETY: Mapped above. `f` could only nest further temporary mappings, which it undid.
-        unsafe { bindings::kunmap_local(base) };
-        Ok(result)
+        // INVARIANT: `start + len` is at most the size of the page.
+        Ok(Piece {
+            base: base.cast(),
+            start,
+            len,
+            _page: page,
+        })
     }
 
     /// Gives back the pages that lie entirely inside the range, and returns how many there were.
