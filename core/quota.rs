@@ -193,14 +193,14 @@ impl User {
         self.booked[resource as usize].fetch_sub(amount, Relaxed);
     }
 
-    /// How much an account takes or gives back at once: so little that what accounts keep without
-    /// using it does not matter against the limit, and one by one where the limit is small.
+    /// How much an account keeps without using it: so little that it does not matter against the
+    /// limit, and nothing where the limit is small.
     fn portion(&self, resource: Resource) -> u32 {
         let most = match resource {
             Resource::Bytes => 64 * 1024,
             _ => 64,
         };
-        (self.limits.get(resource) / 8192).clamp(1, most)
+        (self.limits.get(resource) / 8192).min(most)
     }
 }
 
@@ -398,13 +398,13 @@ impl Usage {
         self.trim();
     }
 
-    /// Gives back what is booked beyond two portions, down to one.
+    /// Gives what is booked beyond two portions back to the user, down to one.
     fn trim(&mut self) {
         let user = &self.seat.user;
         for resource in Resource::ALL {
             let portion = user.portion(resource);
             let idle = self.booked.get(resource) - self.report.used.get(resource);
-            if idle >= 2 * portion {
+            if idle > 2 * portion {
                 user.unbook(resource, idle - portion);
                 *self.booked.get_mut(resource) -= idle - portion;
             }
