@@ -1,0 +1,169 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Builds Android 14's servicemanager, its own Binder driver tests, and our demo
+# on its libbinder, for an ordinary Linux, as static programs.
+#
+#	build.sh CACHE_DIR
+#
+# Platform sources come from Debian's source package android-platform-tools and
+# stay below CACHE_DIR, as does everything that is built; nothing is written
+# into the checkout. The last line of standard output is the folder with the
+# programs (for run.sh); everything else goes to standard error. A second run
+# builds what has changed since the first; a changed recipe gets a new folder.
+#
+# Needs apt (only to download), make, perl, clang++, lld and libc++ with its
+# static libraries, aidl and the sources of googletest; the versions of clang
+# and llvm-ar can be chosen with CXX and AR.
+
+set -eu
+
+version=34.0.5
+tarball=android-platform-tools_$version.orig.tar.xz
+tarball_sha256=4893f6a85b205f1df2c35cde5d6ca3bedd5e9f19afdb3b5ac781e647aa2243f4
+# The newest stable suite that has this version.
+suite=trixie
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+googletest=/usr/src/googletest
+
+say()
+{
+	printf '%s\n' "build.sh: $*" >&2
+}
+
+die()
+{
+	say "$*"
+	exit 1
+}
+
+# One sentence that names every missing package, not the first only.
+check_tools()
+{
+	missing=
+	for pair in "$CXX:clang-19" "$AR:llvm-19" ld.lld-19:lld-19 aidl:aidl make:make \
+		perl:perl xz:xz-utils apt-get:apt sha256sum:coreutils flock:util-linux; do
+		command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+	done
+	[ -e "$googletest/googletest/src/gtest-all.cc" ] || missing="$missing googletest"
+	echo '#include <vector>' | "$CXX" -stdlib=libc++ -x c++ -fsyntax-only - 2>/dev/null ||
+		missing="$missing libc++-19-dev libc++abi-19-dev"
+	[ -z "$missing" ] || die "missing; install the packages:$missing"
+}
+
+good_tarball()
+{
+	[ -f "$1" ] && echo "$tarball_sha256  $1" | sha256sum -c --status 2>/dev/null
+}
+
+# Fetches the tarball with apt, through a configuration of its own: the lists
+# of the machine stay as they are. The archive is the one that the machine uses.
+fetch()
+{
+	good_tarball "$dl/$tarball" && return
+	say "fetching $tarball"
+	[ -e "$keyring" ] || die "no $keyring: install debian-archive-keyring, or put" \
+		"$tarball into $dl"
+	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+		'Origin: Debian' | grep -v security | head -n 1)
+	[ -n "$uri" ] || die "apt knows no Debian archive (run apt-get update?); you can put" \
+		"$tarball into $dl yourself"
+	rm -rf "$dl/apt"
+	mkdir -p "$dl/apt/parts" "$dl/apt/lists/partial" "$dl/apt/cache/archives/partial"
+	printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+		"$uri" "$suite" "$keyring" >"$dl/apt/parts/aosp.sources"
+	set -- -q -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dl/apt/parts" \
+		-o "Dir::State::Lists=$dl/apt/lists" -o "Dir::Cache=$dl/apt/cache" \
+		-o APT::Sandbox::User=root
+	apt-get "$@" update >&2 || die "apt cannot read suite $suite: is the network there?"
+	package=$(apt-cache "$@" showsrc android-platform-tools |
+		sed -n "s/^Version: \($version-.*\)/\1/p" | head -n 1)
+	[ -n "$package" ] || die "suite $suite has no android-platform-tools $version"
+	(cd "$dl" && apt-get "$@" source --download-only --tar-only \
+		"android-platform-tools=$package" >&2) || die "cannot download $tarball"
+	rm -rf "$dl/apt"
+	good_tarball "$dl/$tarball" || die "$dl/$tarball is not the file this recipe is for"
+}
+
+# Unpacks what is needed of the platform and makes the few edits that a build
+# outside Android needs.
+unpack()
+{
+	[ -d "$work/src" ] && return
+	say "unpacking"
+	rm -rf "$work/src.new"
+	mkdir -p "$work/src.new"
+	tar -xf "$dl/$tarball" -C "$work/src.new" ./frameworks/native/libs/binder \
+		./frameworks/native/cmds/servicemanager ./system/core ./system/libbase \
+		./system/logging/liblog ./external/fmtlib
+	binder=$work/src.new/frameworks/native/libs/binder
+
+	# These two files talk to the driver on Android only.
+	perl -pi -e 's/^#if(def __ANDROID__| defined\(__ANDROID__\))$/#if 1/' \
+		"$binder/IPCThreadState.cpp" "$binder/ProcessState.cpp"
+
+	# A loaded guest needs more than a tenth of a second for a oneway call.
+	perl -pi -e 's/wait_for\(lock, 100ms,/wait_for(lock, 20s,/' \
+		"$binder/tests/binderSafeInterfaceTest.cpp"
+
+	# Older versions of aidl know no expressions.
+	perl -0pi -e 's/= 1 << (\d+);/"= " . (1 << $1) . ";"/ge;
+		s/(DUMP_FLAG_PRIORITY_ALL =)\s*DUMP_FLAG[A-Z_|\s]+;/$1 15;/' \
+		"$binder/aidl/android/os/IServiceManager.aidl"
+	mv "$work/src.new" "$work/src"
+}
+
+# generate INCLUDE_DIR OUT_DIR FILE..: C++ from .aidl.
+generate()
+{
+	include=$1
+	out=$2
+	shift 2
+	[ -e "$out/done" ] && [ -z "$(find "$@" -newer "$out/done")" ] && return
+	rm -rf "$out"
+	mkdir -p "$out/include"
+	for file in "$@"; do
+		aidl --lang=cpp -I "$include" -h "$out/include" -o "$out" "$file" ||
+			die "aidl refuses $file"
+	done
+	# Version 10 makes unique_ptr of what may be null, Android 14 wants optional.
+	find "$out" \( -name '*.cpp' -o -name '*.h' \) -exec \
+		perl -pi -e 's/::std::unique_ptr</::std::optional</g' {} +
+	touch "$out/done"
+}
+
+[ $# -eq 1 ] || die "usage: build.sh CACHE_DIR"
+CXX=${CXX:-clang++-19}
+AR=${AR:-llvm-ar-19}
+export CXX AR
+check_tools
+
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1/dl"
+cache=$(cd "$1" && pwd)
+dl=$cache/dl
+exec 9>"$cache/lock"
+flock -n 9 || { say "waiting for another build"; flock 9; }
+
+fetch
+key=$({ echo "$tarball_sha256"; cat "$here/build.sh" "$here/aosp.mk" \
+	"$(command -v aidl)"; find "$here/compat" -type f -exec cat {} +
+	"$CXX" --version; } | sha256sum | cut -c 1-16)
+work=$cache/$key
+mkdir -p "$work"
+unpack
+os=$work/src/frameworks/native/libs/binder/aidl/android/os
+generate "$work/src/frameworks/native/libs/binder/aidl" "$work/gen" \
+	"$os/ConnectionInfo.aidl" "$os/IClientCallback.aidl" "$os/IServiceCallback.aidl" \
+	"$os/IServiceManager.aidl" "$os/ServiceDebugInfo.aidl"
+generate "$here/demo" "$work/gen-demo" \
+	"$here/demo/bus1/demo/ICallback.aidl" "$here/demo/bus1/demo/IEcho.aidl"
+say "compiling (log: $work/make.log)"
+make -j"${JOBS:-2}" -f "$here/aosp.mk" SRC="$work/src" GEN="$work/gen" \
+	GEN_DEMO="$work/gen-demo" OUT="$work/out" DEMO="$here/demo" COMPAT="$here/compat" \
+	GOOGLETEST="$googletest" >"$work/make.log" 2>&1 9>&- || {
+	grep -m 20 -E 'error|undefined' "$work/make.log" >&2 || tail -n 20 "$work/make.log" >&2
+	die "the build failed, see $work/make.log"
+}
+say "done"
+echo "$work/out/bin"
