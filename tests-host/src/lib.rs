@@ -14,6 +14,8 @@ mod host;
 
 #[cfg(test)]
 mod facade;
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
+mod model;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
