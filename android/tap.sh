@@ -12,6 +12,7 @@
 
 # program NAME SECONDS COMMAND..: runs it, and kills it when its time is over.
 # What it says on standard error is shown only if it fails: libbinder is chatty.
+# Status: the program's.
 program()
 {
 	program_name=$1
@@ -22,6 +23,7 @@ program()
 	program_status=$?
 	echo "@end $program_status $program_name"
 	[ "$program_status" -eq 0 ] || remark_file "its last words" "$scratch/stderr"
+	return "$program_status"
 }
 
 # result NAME STATUS: one result without a program.
@@ -122,6 +124,7 @@ tap_report()
 		"[       OK ] "*" ms)") tap_google ok "$line" ;;
 		"[  FAILED  ] "*" ms)") tap_google "not ok" "$line" ;;
 		"[  SKIPPED ] "*" ms)") tap_google ok "$line" " # SKIP the test says so" ;;
+		"" | "[ RUN "* | "[-----"* | "[====="* | "[  PASSED "*) ;;
 		"# "*) echo "$line" ;;
 		*) echo "# $line" ;;
 		esac
