@@ -15,124 +15,14 @@ use rustix::process::{kill_process, waitpid, Pid, Signal, WaitOptions};
 
 use crate::abi::{nr, payload_size, ExtendedError, TransactionData, WriteRead};
 use crate::ops;
+use crate::request::{errno_name, Done, Request, READ};
+use crate::returns::{parse, Br};
 use crate::shm::{self, Op, Progress};
-use crate::wire::{bc, parse, Bc, Br, Node, Obj};
+use crate::wire::{bc, Bc, Node, Obj, Tx};
 use crate::world::{check, same, Fail, Res, World};
 
 /// After this long, something that should have come is missing.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The usual size of a read buffer.
-pub const READ: usize = 256;
-
-/// Name of an errno in outcomes.
-pub fn errno_name(result: i64) -> String {
-    let name = match -result {
-        ..=0 => return result.to_string(),
-        1 => "EPERM",
-        2 => "ENOENT",
-        4 => "EINTR",
-        5 => "EIO",
-        6 => "ENXIO",
-        9 => "EBADF",
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        13 => "EACCES",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        17 => "EEXIST",
-        22 => "EINVAL",
-        24 => "EMFILE",
-        25 => "ENOTTY",
-        28 => "ENOSPC",
-        29 => "ESPIPE",
-        other => return format!("errno{other}"),
-    };
-    name.into()
-}
-
-/// One `BINDER_WRITE_READ`, with everything that can be set in it.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The commands.
-    pub commands: Bc,
-    /// Where their bytes lie, if not where the conductor puts them.
-    pub commands_at: Option<u64>,
-    /// Their size, if it is to differ.
-    pub write_size: Option<u64>,
-    /// Where to begin in them.
-    pub write_consumed: u64,
-    /// Room for return codes.
-    pub read_size: usize,
-    /// Where that room lies, if not where the conductor puts it.
-    pub read_at: Option<u64>,
-    /// Where to begin in it.
-    pub read_consumed: u64,
-}
-
-impl Request {
-    /// Commands, then a read into `read_size` bytes.
-    pub fn new(commands: &Bc, read_size: usize) -> Self {
-        Request {
-            commands: commands.clone(),
-            commands_at: None,
-            write_size: None,
-            write_consumed: 0,
-            read_size,
-            read_at: None,
-            read_consumed: 0,
-        }
-    }
-}
-
-/// A `BINDER_WRITE_READ` that came back.
-#[derive(Clone, Debug)]
-pub struct Done {
-    /// 0 or a negative errno.
-    pub result: i64,
-    /// Bytes of commands that the driver took.
-    pub write_consumed: u64,
-    /// End of the return codes.
-    pub read_consumed: u64,
-    /// The whole read buffer, whatever `read_consumed` says.
-    pub buffer: Vec<u8>,
-    /// The items that this call added.
-    pub items: Vec<Br>,
-}
-
-impl Done {
-    /// The items by name, as [`Done::expect`] compares them.
-    pub fn short(&self) -> String {
-        self.items
-            .iter()
-            .map(Br::short)
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-
-    /// Demands success and exactly these items.
-    pub fn expect(self, want: &str) -> Res<Self> {
-        same("result", errno_name(self.result), "0".into())?;
-        same("items", self.short().as_str(), want)?;
-        Ok(self)
-    }
-
-    /// Demands this errno, given as a positive number.
-    pub fn fails(self, errno: i32) -> Res<Self> {
-        let want = errno_name(-i64::from(errno));
-        same("result", errno_name(self.result), want)?;
-        Ok(self)
-    }
-
-    /// The only message among the items.
-    pub fn message(&self) -> Res<TransactionData> {
-        let mut messages = self.items.iter().filter_map(Br::message);
-        match (messages.next(), messages.next()) {
-            (Some(message), None) => Ok(message),
-            _ => Err(Fail(format!("want one message, got {}", self.short()))),
-        }
-    }
-}
 
 /// A `BINDER_WRITE_READ` under way.
 pub struct Pending<'a> {
@@ -222,6 +112,11 @@ impl Thread {
         self.world
             .note(format!("{}.{name}={}", self.name, errno_name(result)));
         Ok(result)
+    }
+
+    /// Adds something that the case read to the outcome.
+    pub fn say(&self, what: &str) {
+        self.world.note(format!("{}: {what}", self.name));
     }
 
     /// An operation that goes on while the case does something else.
@@ -370,6 +265,26 @@ impl Thread {
         self.start(request).finish()
     }
 
+    /// The same with a read buffer that nobody can read, the conductor
+    /// included: no items are looked at.
+    pub fn request_blind(&self, request: &Request) -> Res<Done> {
+        let pending = self.start(request);
+        let result = self.answer(&pending.text)?;
+        let wr: WriteRead = shm::load(pending.at);
+        let (write_consumed, read_consumed) = (wr.write_consumed, wr.read_consumed);
+        let errno = errno_name(result);
+        self.say(&format!(
+            "blind read={errno} w{write_consumed} r{read_consumed}"
+        ));
+        Ok(Done {
+            result,
+            write_consumed,
+            read_consumed,
+            buffer: Vec::new(),
+            items: Vec::new(),
+        })
+    }
+
     /// Commands alone; all of them must be taken.
     pub fn write(&self, commands: &Bc) -> Res {
         if commands.bytes().is_empty() {
@@ -392,6 +307,23 @@ impl Thread {
     /// Commands and a read.
     pub fn write_read(&self, commands: &Bc) -> Res<Done> {
         self.request(&Request::new(commands, READ))
+    }
+
+    /// Reads one call or one-way, and nothing else.
+    pub fn accept(&self) -> Res<TransactionData> {
+        self.read()?.expect("NOOP TRANSACTION")?.message()
+    }
+
+    /// Reads the end of a synchronous call, and nothing else.
+    pub fn ending(&self) -> Res<TransactionData> {
+        self.read()?.expect("NOOP COMPLETE REPLY")?.message()
+    }
+
+    /// Answers the call on top of the stack.
+    pub fn answer_with(&self, answer: Tx) -> Res {
+        self.write_read(&bc().reply(answer))?
+            .expect("NOOP COMPLETE")
+            .map(drop)
     }
 
     /// Begins a read, or commands and a read, that is expected to block.

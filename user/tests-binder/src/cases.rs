@@ -4,7 +4,11 @@
 
 use crate::world::{Cx, Res};
 
+mod cm;
 mod io;
+mod te;
+mod th;
+mod tx;
 
 /// One case.
 pub struct Case {
@@ -28,7 +32,9 @@ macro_rules! case {
 }
 pub(crate) use case;
 
-/// All cases in the order of their numbers.
+/// All cases in the order of their topics.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [io::CASES].into_iter().flatten()
+    [io::CASES, th::CASES, cm::CASES, tx::CASES, te::CASES]
+        .into_iter()
+        .flatten()
 }

@@ -11,8 +11,8 @@
 //!
 //! - [`abi`]: numbers and structures;
 //! - [`shm`], [`ops`]: how the conductor has an actor do something;
-//! - [`wire`]: command streams out, return codes in;
-//! - [`actor`], [`world`]: what the cases are written with;
+//! - [`wire`], [`returns`]: command streams out, return codes in;
+//! - [`world`], [`actor`], [`request`]: what the cases are written with;
 //! - [`cases`]: the cases;
 //! - [`runner`], [`compare`]: TAP, time-outs, comparison of two drivers.
 
@@ -21,6 +21,8 @@ pub mod actor;
 pub mod cases;
 pub mod compare;
 pub mod ops;
+pub mod request;
+pub mod returns;
 pub mod runner;
 pub mod shm;
 pub mod wire;

@@ -164,6 +164,13 @@ pub fn forbid([address, length, ..]: [u64; 6]) -> i64 {
     code(unsafe { mm::mprotect(address as *mut c_void, length as usize, flags) }.map(|()| 0))
 }
 
+/// (address, length): leaves read access.
+pub fn read_only([address, length, ..]: [u64; 6]) -> i64 {
+    let flags = MprotectFlags::READ;
+    // SAFETY: As for `forbid`.
+    code(unsafe { mm::mprotect(address as *mut c_void, length as usize, flags) }.map(|()| 0))
+}
+
 /// (from, to, length)
 pub fn copy([from, to, length, ..]: [u64; 6]) -> i64 {
     // SAFETY: `to` was taken from the shared area; `from` is a buffer that the

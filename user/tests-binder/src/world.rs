@@ -80,15 +80,25 @@ pub struct World {
     trace: RefCell<File>,
     names: RefCell<BTreeMap<i32, String>>,
     next_slot: Cell<usize>,
+    quiet: Cell<bool>,
 }
 
 impl World {
     /// Adds a step to the outcome.
     pub fn note(&self, step: impl Display) {
+        if self.quiet.get() {
+            return;
+        }
         // The runner reads line by line; a step is one line.
         let step = step.to_string().replace('\n', " ");
         // A runner that went away takes this process with it.
         let _ = writeln!(self.trace.borrow_mut(), "{step}");
+    }
+
+    /// Stops or resumes the record: for long repetitions, whose sum is noted
+    /// instead, and for steps whose order is left to chance.
+    pub fn quiet(&self, on: bool) {
+        self.quiet.set(on);
     }
 
     /// The actor that a process id belongs to.
@@ -168,6 +178,7 @@ impl Cx {
             trace: RefCell::new(trace),
             names: RefCell::default(),
             next_slot: Cell::new(0),
+            quiet: Cell::new(false),
         }))
     }
 
@@ -221,6 +232,20 @@ impl Cx {
         let proc = self.proc(name)?;
         same("SET_CONTEXT_MGR_EXT", proc.become_manager(MANAGER)?, 0)?;
         Ok(proc)
+    }
+
+    /// A manager `M` to call by handle 0, and a client `A`.
+    pub fn pair(&self) -> Res<(Proc, Proc)> {
+        Ok((self.manager("M")?, self.proc("A")?))
+    }
+
+    /// A manager `M`, a server `S` and a client `A` with a strong handle to
+    /// `node` of `S`.
+    pub fn trio(&self, node: Node) -> Res<(Proc, Proc, Proc, u32)> {
+        let (m, a) = self.pair()?;
+        let s = self.proc("S")?;
+        let handle = self.share(&m, &s, node, &a)?;
+        Ok((m, s, a, handle))
     }
 
     /// Has `from` send `object` to the manager in a call, and returns what

@@ -4,8 +4,9 @@
 
 use super::{case, Case};
 use crate::abi::{self, br, nr, WriteRead, PROTOCOL_VERSION};
-use crate::actor::{Request, Thread, READ};
+use crate::actor::Thread;
 use crate::ops;
+use crate::request::{Request, READ};
 use crate::shm;
 use crate::wire::{bc, Obj, Tx};
 use crate::world::{same, Cx, Res, MAPPING};
