@@ -5,7 +5,11 @@
 use crate::world::{Cx, Res};
 
 mod cm;
+mod dn;
 mod io;
+mod ob;
+mod ow;
+mod rc;
 mod te;
 mod th;
 mod tx;
@@ -34,7 +38,17 @@ pub(crate) use case;
 
 /// All cases in the order of their topics.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [io::CASES, th::CASES, cm::CASES, tx::CASES, te::CASES]
-        .into_iter()
-        .flatten()
+    [
+        io::CASES,
+        th::CASES,
+        cm::CASES,
+        tx::CASES,
+        te::CASES,
+        ow::CASES,
+        ob::CASES,
+        rc::CASES,
+        dn::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
