@@ -4,11 +4,15 @@
 
 use crate::world::{Cx, Res};
 
+mod bad;
+mod bf;
 mod cm;
 mod dn;
+mod fs;
 mod io;
 mod ob;
 mod ow;
+mod po;
 mod rc;
 mod te;
 mod th;
@@ -48,6 +52,10 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         ob::CASES,
         rc::CASES,
         dn::CASES,
+        bf::CASES,
+        po::CASES,
+        fs::CASES,
+        bad::CASES,
     ]
     .into_iter()
     .flatten()
