@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Booting a guest for one job. README.md of this crate has the protocol.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+
+use crate::console::{self, Markers};
+use crate::ctx::Ctx;
+use crate::kernel::{self, Tree, Variant};
+use crate::run::{read_lossy, Run};
+
+/// A dead lockdep keeps the few classes that it had by then.
+const LOCKDEP_CLASSES: u32 = 200;
+/// kmemleak reports objects of at least this age, in seconds.
+const KMEMLEAK_AGE: u32 = 6;
+/// A guest that does nothing must have come and gone by then.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Which driver a guest loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// None.
+    None,
+    /// The C driver of the kernel tree.
+    Stock,
+    /// Ours.
+    Bus1,
+}
+
+impl Driver {
+    /// Its name in `DRIVER` and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Stock => "stock",
+            Self::Bus1 => "bus1",
+        }
+    }
+}
+
+/// What a guest is to do.
+pub struct Job {
+    /// Names its folder and log.
+    pub name: String,
+    /// What `DRIVER` says.
+    pub driver: Driver,
+    /// Modules to load, in order.
+    pub modules: Vec<PathBuf>,
+    /// Mount binderfs.
+    pub binderfs: bool,
+    /// Shell text to run.
+    pub command: String,
+    /// When to give up.
+    pub limit: Duration,
+}
+
+/// What became of a job.
+pub struct Boot {
+    /// The command's exit status, if it got that far.
+    pub exit: Option<i32>,
+    /// What the command printed.
+    pub output: String,
+    /// What is wrong with the run as such, whatever the command says.
+    pub problems: Vec<String>,
+}
+
+impl Boot {
+    /// The verdict over kernel and protocol.
+    pub fn verdict(&self) -> Result<(), String> {
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(self.problems.join("\n"))
+        }
+    }
+}
+
+/// A UML kernel that is known to boot here.
+pub struct Uml<'a> {
+    ctx: &'a Ctx,
+    /// The kernel's tree.
+    pub tree: Tree,
+    /// `uml` or `kasan`.
+    pub name: &'static str,
+    mode: &'static [&'static str],
+}
+
+impl<'a> Uml<'a> {
+    /// Gets the kernel and boots it once: with two CPUs if this host can do that,
+    /// else with one.
+    pub fn new(ctx: &'a Ctx, variant: Variant) -> Result<Self> {
+        let tree = kernel::tree(ctx, variant)?;
+        let mut guest = Self {
+            ctx,
+            tree,
+            name: variant.name(),
+            mode: &["seccomp=on", "ncpus=2"],
+        };
+        let probe = || Job {
+            name: "probe".into(),
+            driver: Driver::None,
+            modules: Vec::new(),
+            binderfs: false,
+            command: "busybox nproc".into(),
+            limit: PROBE_LIMIT,
+        };
+        if guest.run(&probe())?.exit == Some(0) {
+            return Ok(guest);
+        }
+        ctx.ui
+            .say("the guest does not boot with two CPUs here: going on with one");
+        guest.mode = &[];
+        let boot = guest.run(&probe())?;
+        if boot.exit != Some(0) {
+            bail!(
+                "User Mode Linux does not boot on this machine ({}): its console is {}; /dev/shm must be a tmpfs mounted without noexec",
+                boot.problems.join("; "),
+                guest.console("probe").display()
+            );
+        }
+        Ok(guest)
+    }
+
+    /// Where a job's console log goes.
+    pub fn console(&self, job: &str) -> PathBuf {
+        self.ctx.log(&format!("console-{}-{job}", self.name))
+    }
+
+    /// The kernel's command line after the program's name.
+    fn arguments(&self, job: &Path) -> Vec<String> {
+        let init = self.ctx.repo.join("tools/guest/init.sh");
+        let mut args: Vec<String> = [
+            "mem=512M",
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "ro",
+            "con=null",
+            "panic=-1",
+            "PATH=/sbin:/bin:/usr/sbin:/usr/bin",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        args.push(format!("init={}", init.display()));
+        args.push(format!("JOB={}", job.display()));
+        args.extend(self.mode.iter().map(|word| (*word).to_owned()));
+        args
+    }
+
+    /// Boots for one job, to the end.
+    pub fn run(&self, job: &Job) -> Result<Boot> {
+        let dir = self.prepare(job, "")?;
+        let mut step = self
+            .ctx
+            .ui
+            .step(&format!("guest {}: {}", self.name, job.name), 0);
+        // timeout kills the guest even when xtask itself is gone by then.
+        let ended = Run::new("timeout", "the guest", self.console(&job.name))
+            .args(["--foreground", "-k", "5"])
+            .arg(job.limit.as_secs().to_string())
+            .arg(self.tree.dir.join("linux"))
+            .args(self.arguments(&dir))
+            .arg("con0=null,fd:1")
+            .limit(job.limit + Duration::from_secs(10))
+            .collect(&mut step, |_, _| {})?;
+        step.done();
+        let output = read_lossy(&dir.join("out/output")).unwrap_or_default();
+        Ok(judge(&ended.output, output, &self.tree))
+    }
+
+    /// Boots with a prompt on the caller's terminal.
+    pub fn shell(&self, job: &Job) -> Result<()> {
+        let dir = self.prepare(job, "SHELL_WANTED=1\n")?;
+        let status = Command::new(self.tree.dir.join("linux"))
+            .args(self.arguments(&dir))
+            .args(["con0=fd:0,fd:1", "quiet"])
+            .stdin(Stdio::inherit())
+            .status()
+            .context("cannot start the guest")?;
+        if !status.success() {
+            bail!("the guest ended badly: {status}");
+        }
+        Ok(())
+    }
+
+    /// Writes the job's folder.
+    fn prepare(&self, job: &Job, more: &str) -> Result<PathBuf> {
+        let dir = self
+            .ctx
+            .out
+            .join("job")
+            .join(format!("{}-{}", self.name, job.name));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("out"))
+            .with_context(|| format!("cannot make {}", dir.display()))?;
+        let modules: Vec<String> = job.modules.iter().map(|path| inside(path)).collect();
+        let kmemleak = if self.tree.has("CONFIG_DEBUG_KMEMLEAK") {
+            KMEMLEAK_AGE.to_string()
+        } else {
+            String::new()
+        };
+        let settings = format!(
+            "DRIVER={}\nMODULES=\"{}\"\nBINDERFS={}\nKMEMLEAK={kmemleak}\nSHELL_WANTED=\n{more}",
+            job.driver.name(),
+            modules.join(" "),
+            if job.binderfs { "1" } else { "" },
+        );
+        fs::write(dir.join("settings"), settings)?;
+        fs::write(dir.join("command"), format!("{}\n", job.command))?;
+        Ok(dir)
+    }
+}
+
+/// The path in a UML guest of a file of the host.
+pub fn inside(path: &Path) -> String {
+    format!("/mnt/host{}", path.display())
+}
+
+/// Judges a run by its console; a tree without lockdep or kmemleak is not asked
+/// about them.
+pub fn judge(console: &str, output: String, tree: &Tree) -> Boot {
+    let found = console::markers(console);
+    let mut problems = protocol_problems(&found);
+    if found.ended && tree.has("CONFIG_PROVE_LOCKING") {
+        match found.lockdep {
+            Some((classes, true)) if classes >= LOCKDEP_CLASSES => {}
+            Some((classes, alive)) => problems.push(format!(
+                "lockdep is not alive at the end: {classes} classes, on: {alive}"
+            )),
+            None => problems.push("lockdep did not say whether it is alive".into()),
+        }
+    }
+    if found.ended && tree.has("CONFIG_DEBUG_KMEMLEAK") && !found.kmemleak {
+        problems.push("kmemleak was not scanned".into());
+    }
+    problems.extend(console::splats(console));
+    Boot {
+        exit: found.exit,
+        output,
+        problems,
+    }
+}
+
+fn protocol_problems(found: &Markers) -> Vec<String> {
+    let mut problems = found.problems.clone();
+    if !found.began {
+        problems.push("the guest never came up".into());
+    } else if found.exit.is_none() {
+        problems.push("the guest's command never ended".into());
+    } else if !found.ended {
+        problems.push("the guest did not come to its end".into());
+    }
+    problems
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine we run on: what it must be, and the Debian packages it must have.
+
+use std::process::Command;
+
+use anyhow::{bail, Result};
+
+use crate::ctx::Ctx;
+use crate::run::{capture, Run};
+
+/// The LLVM that builds kernels: one that Debian 12, Debian 13 and Ubuntu 24.04 all
+/// have.
+pub const LLVM: &str = "19";
+
+/// What a suite needs of the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Build kernels and modules.
+    Build,
+    /// Run UML guests.
+    Guest,
+    /// Run QEMU guests.
+    Qemu,
+}
+
+fn packages(need: Need) -> &'static [&'static str] {
+    match need {
+        Need::Build => &[
+            "bc",
+            "bison",
+            "ccache",
+            "clang-19",
+            "cpio",
+            "debian-archive-keyring",
+            "flex",
+            "gcc",
+            "kmod",
+            "libc6-dev",
+            "libclang1-19",
+            "libelf-dev",
+            "libssl-dev",
+            "lld-19",
+            "llvm-19",
+            "make",
+            "perl",
+            "python3",
+            "rsync",
+            "xz-utils",
+        ],
+        Need::Guest => &["busybox-static", "kmod"],
+        Need::Qemu => &["busybox-static", "cpio", "qemu-system-x86"],
+    }
+}
+
+/// Ends with one sentence unless this is a machine that we know how to use.
+pub fn check() -> Result<()> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    if (os, arch) != ("linux", "x86_64") {
+        bail!("the guests need 64-bit x86 Linux, this is {arch} {os}: use such a machine, or a virtual one");
+    }
+    if Command::new("dpkg-query")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        bail!(
+            "this is no Debian or Ubuntu: use one of them, or a container of it (debian:12 works)"
+        );
+    }
+    Ok(())
+}
+
+/// Installs the packages that `needs` still lack, with sudo unless we are root.
+pub fn ensure(ctx: &Ctx, needs: &[Need]) -> Result<()> {
+    check()?;
+    let mut wanted: Vec<&str> = needs
+        .iter()
+        .flat_map(|&need| packages(need))
+        .copied()
+        .collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    ensure_packages(ctx, &wanted)
+}
+
+/// Installs these packages if they are missing.
+pub fn ensure_packages(ctx: &Ctx, wanted: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = wanted
+        .iter()
+        .copied()
+        .filter(|package| !is_installed(package))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    let mut sudo = Vec::new();
+    if !rustix::process::geteuid().is_root() {
+        if Command::new("sudo").arg("-V").output().is_err() {
+            bail!("these packages are missing and there is no sudo: ask the administrator to run `apt-get install {list}`");
+        }
+        sudo.push("sudo");
+    }
+    let mut step = ctx.ui.step(&format!("install {list}"), 0);
+    for (name, args) in [
+        ("apt-update", vec!["update", "-q"]),
+        (
+            "apt-install",
+            [
+                vec!["install", "-y", "-q", "--no-install-recommends"],
+                missing,
+            ]
+            .concat(),
+        ),
+    ] {
+        let mut words = sudo.clone();
+        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        words.extend(args);
+        let run = Run::new(words[0], "apt-get", ctx.log(name)).args(&words[1..]);
+        explain_apt(run.check(&mut step, |_, _| {}))?;
+    }
+    step.done();
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let state = capture("dpkg-query", &["-W", "-f", "${db:Status-Status}", package]);
+    state.is_ok_and(|state| state.split_whitespace().any(|word| word == "installed"))
+}
+
+/// Turns apt's ways of saying "no network" into one sentence.
+pub fn explain_apt<T>(outcome: Result<T>) -> Result<T> {
+    outcome.map_err(|err| {
+        let text = err.to_string();
+        if is_network_trouble(&text) {
+            anyhow::anyhow!("the package archive cannot be reached: connect this machine to the network (or fix apt's proxy settings) and run the command again")
+        } else if text.contains("Unable to locate package") {
+            anyhow::anyhow!("a package is not in this machine's archive: use Debian 12, Debian 13 or Ubuntu 24.04 ({})", text.lines().last().unwrap_or_default())
+        } else {
+            err
+        }
+    })
+}
+
+fn is_network_trouble(text: &str) -> bool {
+    const SIGNS: [&str; 6] = [
+        "Temporary failure resolving",
+        "Could not resolve",
+        "Could not connect",
+        "Network is unreachable",
+        "Unable to connect",
+        "Failed to fetch",
+    ];
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_network_is_one_sentence() {
+        let outcome: Result<()> = Err(anyhow::anyhow!(
+            "apt-get failed:\nErr:1 Temporary failure resolving 'x'\nE: bad"
+        ));
+        let text = explain_apt(outcome).unwrap_err().to_string();
+        assert!(text.contains("network") && !text.contains('\n'));
+    }
+
+    #[test]
+    fn other_trouble_stays_as_it_is() {
+        let outcome: Result<()> = Err(anyhow::anyhow!("dpkg was interrupted"));
+        assert_eq!(
+            explain_apt(outcome).unwrap_err().to_string(),
+            "dpkg was interrupted"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Suite `lint`: what can be judged without running the code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::ctx::Ctx;
+use crate::host::{self, Need};
+use crate::kernel::{self, Tree, Variant};
+use crate::module::{self, Flavour};
+use crate::rules;
+use crate::run::{capture, telling_lines, Run};
+use crate::suite::{host_crates, Session};
+
+/// Runs all of it: the checks of the text first, they take no time.
+pub fn run(session: &mut Session<'_>) -> Result<()> {
+    host::ensure(session.ctx, &[Need::Build])?;
+    let files = tracked(&session.ctx.repo)?;
+    session
+        .report
+        .verdict("lint/licences", licences(&session.ctx.repo, &files));
+    session
+        .report
+        .verdict("lint/layers", layers(&session.ctx.repo, &files));
+    session
+        .report
+        .verdict("lint/rustfmt", rustfmt(session.ctx, &files));
+    for (name, manifest) in host_crates(&session.ctx.repo) {
+        session.report.verdict(
+            &format!("lint/clippy-{name}"),
+            clippy(session.ctx, name, &manifest),
+        );
+    }
+    let tree = kernel::tree(session.ctx, Variant::Uml)?;
+    session
+        .report
+        .verdict("lint/checkpatch", checkpatch(session.ctx, &tree, &files));
+    for flavour in [module::CLIPPY, module::NO_NATIVE, module::NO_BINDER] {
+        let outcome = quiet_build(session.ctx, &tree, &flavour);
+        session
+            .report
+            .verdict(&format!("lint/module-{}", flavour.name), outcome);
+    }
+    Ok(())
+}
+
+/// The files that git knows, relative to the checkout, and that are there.
+fn tracked(repo: &Path) -> Result<Vec<String>> {
+    let listed = capture("git", &["-C", &repo.to_string_lossy(), "ls-files"])?;
+    Ok(listed
+        .lines()
+        .filter(|file| repo.join(file).is_file())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// An empty list is a pass, anything else the reason of the failure.
+fn none_of(problems: Vec<String>) -> Result<(), String> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("\n"))
+    }
+}
+
+fn licences(repo: &Path, files: &[String]) -> Result<(), String> {
+    let mut problems = Vec::new();
+    for file in files {
+        let Some(wanted) = rules::licence_of(file) else {
+            continue;
+        };
+        let text = fs::read(repo.join(file)).unwrap_or_default();
+        let head: Vec<u8> = text.into_iter().take(400).collect();
+        if let Err(found) = rules::check_licence(&String::from_utf8_lossy(&head), wanted) {
+            problems.push(format!("{file}: {found}"));
+        }
+    }
+    none_of(problems)
+}
+
+fn layers(repo: &Path, files: &[String]) -> Result<(), String> {
+    let mut problems = Vec::new();
+    for file in files.iter().filter(|file| file.ends_with(".rs")) {
+        let text = fs::read_to_string(repo.join(file)).unwrap_or_default();
+        problems.extend(rules::layer_breaks(file, &text));
+    }
+    none_of(problems)
+}
+
+fn rustfmt(ctx: &Ctx, files: &[String]) -> Result<(), String> {
+    let sources = files
+        .iter()
+        .filter(|file| file.ends_with(".rs") && !rules::is_generated(file));
+    let run = Run::new("rustfmt", "rustfmt", ctx.log("rustfmt"))
+        .dir(&ctx.repo)
+        .args([
+            "--check",
+            "--config",
+            "skip_children=true",
+            "--edition",
+            "2021",
+        ]);
+    // skip_children is for nightly only: a stable rustfmt says so and goes on.
+    finish(ctx, run.args(sources.map(PathBuf::from)), "rustfmt --check")
+}
+
+fn clippy(ctx: &Ctx, name: &str, manifest: &Path) -> Result<(), String> {
+    let run = Run::new("cargo", "cargo clippy", ctx.log(&format!("clippy-{name}")))
+        .args(["clippy", "--locked", "--all-targets", "--manifest-path"])
+        .arg(manifest)
+        .args(["--", "-D", "warnings"]);
+    finish(ctx, run, &format!("clippy of {name}"))
+}
+
+fn checkpatch(ctx: &Ctx, tree: &Tree, files: &[String]) -> Result<(), String> {
+    let checked = files.iter().filter(|file| rules::is_for_checkpatch(file));
+    let run = Run::new("perl", "checkpatch", ctx.log("checkpatch"))
+        .dir(&ctx.repo)
+        .arg(tree.source.join("scripts/checkpatch.pl"))
+        .args([
+            "--no-tree",
+            "--strict",
+            "--terse",
+            "--no-summary",
+            "--color=never",
+            "-f",
+        ])
+        .args(checked);
+    finish(ctx, run, "checkpatch")
+}
+
+/// Runs a checker; when it fails, the end of what it said is the reason.
+fn finish(ctx: &Ctx, run: Run, what: &str) -> Result<(), String> {
+    let mut step = ctx.ui.step(what, 0);
+    let ended = run
+        .collect(&mut step, |_, _| {})
+        .map_err(|err| format!("{err:#}"))?;
+    step.done();
+    if ended.status.is_some_and(|status| status.success()) {
+        Ok(())
+    } else {
+        Err(telling_lines(&ended.output))
+    }
+}
+
+/// Builds a flavour from nothing and wants no warning.
+fn quiet_build(ctx: &Ctx, tree: &Tree, flavour: &Flavour) -> Result<(), String> {
+    let built = module::build(ctx, tree, flavour, true).map_err(|err| format!("{err:#}"))?;
+    none_of(module::warnings(&built.log))
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The front door of bus1: `cargo xtask help`.
+
+mod cache;
+mod config;
+mod console;
+mod ctx;
+mod fetch;
+mod graft;
+mod guest;
+mod host;
+mod kernel;
+mod ktap;
+mod lint;
+mod module;
+mod report;
+mod rules;
+mod run;
+mod suite;
+mod ui;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::ctx::Ctx;
+use crate::guest::{Driver, Job, Uml};
+use crate::host::Need;
+use crate::kernel::Variant;
+use crate::report::Report;
+use crate::suite::{Session, Suite};
+
+/// Sets up, builds, boots, tests and measures bus1.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run test suites: all, or those named.
+    Test {
+        /// Which suites.
+        suites: Vec<Suite>,
+        /// Print a line for each test.
+        #[arg(long, short)]
+        verbose: bool,
+        /// Use this built UML tree instead of building kernels.
+        #[arg(long, value_name = "PATH")]
+        kernel: Option<PathBuf>,
+    },
+    /// Boot a guest with bus1 loaded and a prompt.
+    Shell {
+        /// Use this built UML tree.
+        #[arg(long, value_name = "PATH")]
+        kernel: Option<PathBuf>,
+    },
+    /// Check formatting, licences, layers; clippy, checkpatch.
+    Lint,
+    /// Put bus1 into a kernel tree, at drivers/bus1.
+    Graft {
+        /// The kernel's source tree.
+        tree: PathBuf,
+        /// Take it out again.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Drop what was built for this checkout.
+    Clean {
+        /// Drop the cache as well: sources, tools, kernels.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(err) => {
+            eprintln!("xtask: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<bool> {
+    match task {
+        Task::Test {
+            suites,
+            verbose,
+            kernel,
+        } => test(&Ctx::new(kernel)?, &suites, verbose),
+        Task::Lint => test(&Ctx::new(None)?, &[Suite::Lint], true),
+        Task::Shell { kernel } => shell(&Ctx::new(kernel)?),
+        Task::Graft { tree, undo } => graft::run(&Ctx::new(None)?, &tree, undo),
+        Task::Clean { all } => clean(&Ctx::new(None)?, all),
+    }
+}
+
+/// Runs suites one after the other; what cannot be run at all counts as a failure
+/// and does not keep the others from running.
+fn test(ctx: &Ctx, suites: &[Suite], verbose: bool) -> Result<bool> {
+    host::check()?;
+    let _lock = ctx::lock(&ctx.out.join("lock"), || {
+        ctx.ui.say("waiting for another xtask in this checkout")
+    })?;
+    let mut session = Session::new(ctx, Report::new(verbose));
+    let suites = if suites.is_empty() {
+        suite::ALL
+    } else {
+        suites
+    };
+    for &suite in suites {
+        if let Err(err) = session.run(suite) {
+            session
+                .report
+                .fail(&format!("{suite:?}").to_lowercase(), &format!("{err:#}"));
+        }
+    }
+    Ok(session.report.finish())
+}
+
+fn shell(ctx: &Ctx) -> Result<bool> {
+    host::ensure(ctx, &[Need::Build, Need::Guest])?;
+    let guest = Uml::new(ctx, Variant::Uml)?;
+    let built = module::build(ctx, &guest.tree, &module::FULL, false)?;
+    ctx.ui.say("a shell of the guest; `exit` powers it off");
+    guest.shell(&Job {
+        name: "shell".into(),
+        driver: Driver::Bus1,
+        modules: vec![built.dir.join("bus1.ko")],
+        binderfs: true,
+        command: String::new(),
+        limit: std::time::Duration::MAX,
+    })?;
+    Ok(true)
+}
+
+fn clean(ctx: &Ctx, all: bool) -> Result<bool> {
+    let mut folders = vec![&ctx.out];
+    if all {
+        folders.push(&ctx.cache);
+    }
+    for folder in folders {
+        std::fs::remove_dir_all(folder)?;
+        ctx.ui.say(&format!("removed {}", folder.display()));
+    }
+    Ok(true)
+}
