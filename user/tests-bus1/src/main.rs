@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Conformance tests of `/dev/bus1`.
+//!
+//! ```text
+//! tests-bus1                          all cases
+//! tests-bus1 --only WORD              cases whose name contains WORD
+//! tests-bus1 --list                   their names
+//! ```
+//!
+//! Results are in the Test Anything Protocol; the last line counts them. The
+//! exit status is 0 if no case failed and at least one passed, 2 if there is no
+//! device. The variable `BUS1_DEVICE` names another device than `/dev/bus1`.
+//!
+//! The cases know the documents, not the driver: a case that the driver can't do
+//! yet is `not ok`, or a skip with its reason where the driver says so itself.
+
+mod cases;
+mod expect;
+mod memory;
+mod raw;
+mod tap;
+mod verdict;
+
+use std::process::ExitCode;
+
+use cases::{all, Case};
+
+const USAGE: &str = "usage: tests-bus1 [--only WORD | --list | --case NAME]";
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(64)
+}
+
+/// Runs those cases whose name contains `word`.
+fn suite(word: &str) -> ExitCode {
+    let cases = all();
+    let chosen: Vec<&Case> = cases.iter().filter(|one| one.name.contains(word)).collect();
+    if chosen.is_empty() {
+        eprintln!("tests-bus1: no case has \"{word}\" in its name");
+        return ExitCode::from(64);
+    }
+    if let Err(why) = raw::Peer::open() {
+        println!("Bail out! {why}");
+        return ExitCode::from(2);
+    }
+    let totals = tap::run_all(&chosen);
+    println!(
+        "{} passed, {} failed, {} skipped",
+        totals.passed, totals.failed, totals.skipped
+    );
+    if totals.failed == 0 && totals.passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn exit(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        [] => suite(""),
+        ["--only", word] => suite(word),
+        ["--list"] => {
+            all().iter().for_each(|case| println!("{}", case.name));
+            ExitCode::SUCCESS
+        }
+        ["--case", name] => match all().iter().find(|case| case.name == name) {
+            Some(case) => exit(tap::run_here(case)),
+            None => usage(),
+        },
+        ["--helper", name, ref rest @ ..] => exit(cases::helper(name, rest)),
+        _ => usage(),
+    }
+}
