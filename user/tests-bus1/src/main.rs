@@ -6,6 +6,7 @@
 //! tests-bus1                          all cases
 //! tests-bus1 --only WORD              cases whose name contains WORD
 //! tests-bus1 --list                   their names
+//! tests-bus1 --order-stress SECONDS   the global order under load, two CPUs
 //! ```
 //!
 //! Results are in the Test Anything Protocol; the last line counts them. The
@@ -19,6 +20,7 @@ mod cases;
 mod expect;
 mod memory;
 mod raw;
+mod stress;
 mod tap;
 mod verdict;
 
@@ -26,7 +28,8 @@ use std::process::ExitCode;
 
 use cases::{all, Case};
 
-const USAGE: &str = "usage: tests-bus1 [--only WORD | --list | --case NAME]";
+const USAGE: &str =
+    "usage: tests-bus1 [--only WORD | --list | --case NAME | --order-stress SECONDS]";
 
 fn usage() -> ExitCode {
     eprintln!("{USAGE}");
@@ -76,6 +79,11 @@ fn main() -> ExitCode {
             None => usage(),
         },
         ["--helper", name, ref rest @ ..] => exit(cases::helper(name, rest)),
+        ["--order-stress", seconds] => match seconds.parse() {
+            Ok(seconds) => exit(stress::command(seconds)),
+            Err(_) => usage(),
+        },
+        ["--stress-worker", ref rest @ ..] => exit(stress::worker_command(rest)),
         _ => usage(),
     }
 }
