@@ -65,6 +65,8 @@ pub struct Boot {
     pub exit: Option<i32>,
     /// What the command printed.
     pub output: String,
+    /// The folder that was `/mnt/out` in the guest.
+    pub out: PathBuf,
     /// What is wrong with the run as such, whatever the command says.
     pub problems: Vec<String>,
 }
@@ -169,8 +171,15 @@ impl<'a> Uml<'a> {
             .limit(job.limit + Duration::from_secs(10))
             .collect(&mut step, |_, _| {})?;
         step.done();
-        let output = read_lossy(&dir.join("out/output")).unwrap_or_default();
-        Ok(judge(&ended.output, output, &self.tree))
+        let (exit, problems) = judge(&ended.output, &self.tree);
+        let out = dir.join("out");
+        let output = read_lossy(&out.join("output")).unwrap_or_default();
+        Ok(Boot {
+            exit,
+            output,
+            out,
+            problems,
+        })
     }
 
     /// Boots with a prompt on the caller's terminal.
@@ -221,9 +230,9 @@ pub fn inside(path: &Path) -> String {
     format!("/mnt/host{}", path.display())
 }
 
-/// Judges a run by its console; a tree without lockdep or kmemleak is not asked
+/// Judges a run by its console: the command's exit status and what is wrong. A tree without lockdep or kmemleak is not asked
 /// about them.
-pub fn judge(console: &str, output: String, tree: &Tree) -> Boot {
+pub fn judge(console: &str, tree: &Tree) -> (Option<i32>, Vec<String>) {
     let found = console::markers(console);
     let mut problems = protocol_problems(&found);
     if found.ended && tree.has("CONFIG_PROVE_LOCKING") {
@@ -239,11 +248,7 @@ pub fn judge(console: &str, output: String, tree: &Tree) -> Boot {
         problems.push("kmemleak was not scanned".into());
     }
     problems.extend(console::splats(console));
-    Boot {
-        exit: found.exit,
-        output,
-        problems,
-    }
+    (found.exit, problems)
 }
 
 fn protocol_problems(found: &Markers) -> Vec<String> {

@@ -13,7 +13,8 @@ use crate::kernel::{self, Tree, Variant};
 use crate::module::{self, Flavour};
 use crate::rules;
 use crate::run::{capture, telling_lines, Run};
-use crate::suite::{host_crates, Session};
+use crate::session::Session;
+use crate::suite::host_crates;
 
 /// Runs all of it: the checks of the text first, they take no time.
 pub fn run(session: &mut Session<'_>) -> Result<()> {
@@ -139,7 +140,7 @@ fn finish(ctx: &Ctx, run: Run, what: &str) -> Result<(), String> {
         .collect(&mut step, |_, _| {})
         .map_err(|err| format!("{err:#}"))?;
     step.done();
-    if ended.status.is_some_and(|status| status.success()) {
+    if ended.good() {
         Ok(())
     } else {
         Err(telling_lines(&ended.output))

@@ -6,6 +6,7 @@ mod cache;
 mod config;
 mod console;
 mod ctx;
+mod drivers;
 mod fetch;
 mod graft;
 mod guest;
@@ -14,9 +15,11 @@ mod kernel;
 mod ktap;
 mod lint;
 mod module;
+mod programs;
 mod report;
 mod rules;
 mod run;
+mod session;
 mod suite;
 mod ui;
 
@@ -31,7 +34,8 @@ use crate::guest::{Driver, Job, Uml};
 use crate::host::Need;
 use crate::kernel::Variant;
 use crate::report::Report;
-use crate::suite::{Session, Suite};
+use crate::session::Session;
+use crate::suite::Suite;
 
 /// Sets up, builds, boots, tests and measures bus1.
 #[derive(Parser)]
@@ -117,7 +121,7 @@ fn test(ctx: &Ctx, suites: &[Suite], verbose: bool) -> Result<bool> {
         suites
     };
     for &suite in suites {
-        if let Err(err) = session.run(suite) {
+        if let Err(err) = suite.run(&mut session) {
             session
                 .report
                 .fail(&format!("{suite:?}").to_lowercase(), &format!("{err:#}"));

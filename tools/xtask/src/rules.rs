@@ -10,13 +10,15 @@ pub fn licence_of(file: &str) -> Option<&'static str> {
     if plain || file == "COPYING" || file.starts_with("LICENSES/") {
         return None;
     }
-    Some(if file.starts_with("user/") {
-        "MIT OR Apache-2.0"
-    } else if file.starts_with("include/uapi/") {
-        "GPL-2.0 WITH Linux-syscall-note"
-    } else {
-        "GPL-2.0"
-    })
+    Some(
+        if file.starts_with("user/") || file.starts_with("android/") {
+            "MIT OR Apache-2.0"
+        } else if file.starts_with("include/uapi/") {
+            "GPL-2.0 WITH Linux-syscall-note"
+        } else {
+            "GPL-2.0"
+        },
+    )
 }
 
 /// Looks for the SPDX line: the first one, or the second after `#!`.
@@ -118,6 +120,7 @@ mod tests {
             licence_of("include/uapi/linux/bus1.h"),
             Some("GPL-2.0 WITH Linux-syscall-note")
         );
+        assert_eq!(licence_of("android/aosp/run.sh"), Some("MIT OR Apache-2.0"));
         assert_eq!(licence_of("user/Cargo.lock"), None);
         assert_eq!(licence_of("LICENSES/MIT"), None);
     }

@@ -35,6 +35,13 @@ pub struct Ended {
     pub output: String,
 }
 
+impl Ended {
+    /// True if it ended by itself, with status 0.
+    pub fn good(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+}
+
 impl Run {
     /// `what` names the step in errors; `log` is made anew, with its folder.
     pub fn new(program: impl AsRef<OsStr>, what: &str, log: PathBuf) -> Self {
@@ -125,7 +132,7 @@ impl Run {
     pub fn check(self, step: &mut Step, line: impl FnMut(&mut Step, &str)) -> Result<String> {
         let (what, log) = (self.what.clone(), self.log.clone());
         let ended = self.collect(step, line)?;
-        if !ended.status.is_some_and(|status| status.success()) {
+        if !ended.good() {
             bail!(
                 "{what} failed; the whole log is {}, it says:\n{}",
                 log.display(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The suites of `cargo xtask test`: which there are, and those that need only a
-//! few lines.
+//! The suites of `cargo xtask test`: which there are, and those that know no
+//! driver.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,15 +11,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::ctx::Ctx;
-use crate::guest::{Driver, Job, Uml};
-use crate::host::{self, Need};
-use crate::kernel::Variant;
-use crate::ktap;
+use crate::drivers;
+use crate::guest::{Driver, Job};
+use crate::ktap::{self, Status};
 use crate::lint;
 use crate::module;
-use crate::report::Report;
 use crate::run::{self, Run};
+use crate::session::Session;
 
 /// A suite's name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,113 +28,88 @@ pub enum Suite {
     Host,
     /// The engine's KUnit suites, with lockdep and with KASAN.
     Kunit,
+    /// Conformance of /dev/bus1, and the example programs.
+    Native,
+    /// Binder on bare ioctls: the stock C driver and bus1, compared.
+    Binder,
+    /// Android's servicemanager and libbinder clients.
+    Aosp,
+    /// Clients of other Binder libraries: rsbinder.
+    Clients,
 }
 
 /// In this order, so that what fails quickly fails first.
-pub const ALL: &[Suite] = &[Suite::Lint, Suite::Host, Suite::Kunit];
+pub const ALL: &[Suite] = &[
+    Suite::Lint,
+    Suite::Host,
+    Suite::Kunit,
+    Suite::Native,
+    Suite::Binder,
+    Suite::Aosp,
+    Suite::Clients,
+];
 
-/// What a run of some suites shares.
-pub struct Session<'a> {
-    /// The call's settings.
-    pub ctx: &'a Ctx,
-    /// Where verdicts go.
-    pub report: Report,
-    guests: Vec<Uml<'a>>,
+impl Suite {
+    /// Runs it. An error means that it could not be run at all.
+    pub fn run(self, session: &mut Session<'_>) -> Result<()> {
+        match self {
+            Self::Lint => lint::run(session),
+            Self::Host => host(session),
+            Self::Kunit => kunit(session),
+            Self::Native => drivers::native(session),
+            Self::Binder => drivers::binder(session),
+            Self::Aosp => drivers::aosp(session),
+            Self::Clients => drivers::clients(session),
+        }
+    }
 }
 
-impl<'a> Session<'a> {
-    /// Nothing is built or booted yet.
-    pub fn new(ctx: &'a Ctx, report: Report) -> Self {
-        Self {
-            ctx,
-            report,
-            guests: Vec::new(),
-        }
-    }
-
-    /// Runs one suite. An error means that it could not be run at all.
-    pub fn run(&mut self, suite: Suite) -> Result<()> {
-        match suite {
-            Suite::Lint => lint::run(self),
-            Suite::Host => self.host(),
-            Suite::Kunit => self.kunit(),
-        }
-    }
-
-    /// The UML guests of this run: with `--kernel`, the user's only.
-    pub fn variants(&self) -> &'static [Variant] {
-        if self.ctx.kernel.is_some() {
-            &[Variant::Uml]
-        } else {
-            &[Variant::Uml, Variant::Kasan]
-        }
-    }
-
-    /// A guest that is known to boot; built and probed the first time.
-    pub fn guest(&mut self, variant: Variant) -> Result<&Uml<'a>> {
-        let at = match self
-            .guests
+fn host(session: &mut Session<'_>) -> Result<()> {
+    for (name, manifest) in host_crates(&session.ctx.repo) {
+        let mut step = session.ctx.ui.step(&format!("cargo test ({name})"), 0);
+        let log = session.ctx.log(&format!("host-{name}"));
+        let ended = Run::new("cargo", "cargo test", log)
+            .args(["test", "--locked", "--no-fail-fast", "--manifest-path"])
+            .arg(&manifest)
+            .collect(&mut step, |_, _| {})?;
+        step.done();
+        let tests = ktap::libtest(&ended.output);
+        session.report.take(&format!("host/{name}"), &tests);
+        let failed = tests
             .iter()
-            .position(|guest| guest.name == variant.name())
-        {
-            Some(at) => at,
-            None => {
-                host::ensure(self.ctx, &[Need::Build, Need::Guest])?;
-                self.guests.push(Uml::new(self.ctx, variant)?);
-                self.guests.len() - 1
-            }
-        };
-        Ok(&self.guests[at])
-    }
-
-    fn host(&mut self) -> Result<()> {
-        for (name, manifest) in host_crates(&self.ctx.repo) {
-            let mut step = self.ctx.ui.step(&format!("cargo test ({name})"), 0);
-            let run = Run::new("cargo", "cargo test", self.ctx.log(&format!("host-{name}")));
-            let ended = run
-                .args(["test", "--locked", "--no-fail-fast", "--manifest-path"])
-                .arg(&manifest)
-                .collect(&mut step, |_, _| {})?;
-            step.done();
-            let tests = ktap::libtest(&ended.output);
-            self.report.take(&format!("host/{name}"), &tests);
-            let failed = tests
-                .iter()
-                .any(|test| matches!(test.status, ktap::Status::Failed(_)));
-            if tests.is_empty() || (!failed && !ended.status.is_some_and(|status| status.success()))
-            {
-                let why = run::telling_lines(&ended.output);
-                self.report.fail(
-                    &format!("host/{name}"),
-                    &format!("cargo test ran no test or failed:\n{why}"),
-                );
-            }
+            .any(|test| matches!(test.status, Status::Failed(_)));
+        if tests.is_empty() || (!failed && !ended.good()) {
+            let why = run::telling_lines(&ended.output);
+            let why = format!("cargo test ran no test or failed:\n{why}");
+            session.report.fail(&format!("host/{name}"), &why);
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn kunit(&mut self) -> Result<()> {
-        let expected = declared_suites(&self.ctx.repo)?;
-        for &variant in self.variants() {
-            let ctx = self.ctx;
-            let guest = self.guest(variant)?;
-            let built = module::build(ctx, &guest.tree, &module::FULL, false)?;
-            let boot = guest.run(&Job {
-                name: "kunit".into(),
-                driver: Driver::None,
-                modules: vec![built.dir.join("bus1_kunit.ko")],
-                binderfs: false,
-                command: "cat /sys/kernel/debug/kunit/bus1_*/results".into(),
-                limit: Duration::from_secs(300),
-            })?;
-            let prefix = format!("kunit/{}", variant.name());
-            self.report
-                .take(&prefix, &ktap::kunit(&boot.output, &expected));
-            self.report
-                .verdict(&format!("{prefix}/guest"), boot.verdict());
-        }
-        Ok(())
+fn kunit(session: &mut Session<'_>) -> Result<()> {
+    let expected = declared_suites(&session.ctx.repo)?;
+    for &variant in session.variants() {
+        let ctx = session.ctx;
+        let guest = session.guest(variant)?;
+        let built = module::build(ctx, &guest.tree, &module::FULL, false)?;
+        let boot = guest.run(&Job {
+            name: "kunit".into(),
+            driver: Driver::None,
+            modules: vec![built.dir.join("bus1_kunit.ko")],
+            binderfs: false,
+            command: "cat /sys/kernel/debug/kunit/bus1_*/results".into(),
+            limit: Duration::from_secs(300),
+        })?;
+        let prefix = format!("kunit/{}", variant.name());
+        session
+            .report
+            .take(&prefix, &ktap::kunit(&boot.output, &expected));
+        session
+            .report
+            .verdict(&format!("{prefix}/guest"), boot.verdict());
     }
+    Ok(())
 }
 
 /// The crates whose tests run on the host, by name and manifest.
@@ -147,19 +120,19 @@ pub fn host_crates(repo: &Path) -> Vec<(&'static str, PathBuf)> {
         ("user", "user"),
     ]
     .map(|(name, dir)| (name, repo.join(dir).join("Cargo.toml")))
-    .into_iter()
-    .filter(|(_, manifest)| manifest.exists())
-    .collect()
+    .into()
 }
 
-/// Every `suite/test` that `tests-kunit/` declares.
+/// Every `suite/test` that the engine and its test module declare.
 fn declared_suites(repo: &Path) -> Result<BTreeSet<String>> {
-    let dir = repo.join("tests-kunit");
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            found.extend(ktap::declared_kunit_tests(&fs::read_to_string(&path)?));
+    for dir in ["core", "tests-kunit"] {
+        let dir = repo.join(dir);
+        for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                found.extend(ktap::declared_kunit_tests(&fs::read_to_string(&path)?));
+            }
         }
     }
     Ok(found)

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The suites that load a driver: programs in a guest that print TAP, on bus1 and,
+//! where there is one to compare with, on the kernel's own C driver.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Result};
+
+use crate::ctx::Ctx;
+use crate::guest::{inside, Boot, Driver};
+use crate::host;
+use crate::kernel::Variant;
+use crate::ktap;
+use crate::programs;
+use crate::run::Run;
+use crate::session::{Session, Trial};
+
+/// What building Android's programs takes beyond what kernels need.
+const AOSP_PACKAGES: &[&str] = &["aidl", "googletest", "libc++-19-dev", "libc++abi-19-dev"];
+
+/// Takes a program's verdicts and the guest's into the report.
+fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
+    let mut tests = ktap::program(&boot.output);
+    let failed = tests
+        .iter()
+        .any(|test| matches!(test.status, ktap::Status::Failed(_)));
+    // A program that knows of no failed test and still ends badly is one.
+    if boot.exit != Some(0) && !failed {
+        let why = format!("it ended with status {:?}:\n{}", boot.exit, boot.output);
+        tests.push(ktap::Test {
+            name: "exit".into(),
+            status: ktap::Status::Failed(why),
+        });
+    }
+    session.report.take(prefix, &tests);
+    session
+        .report
+        .verdict(&format!("{prefix}/guest"), boot.verdict());
+}
+
+/// Conformance of the native interface, and every example as a user runs it.
+pub fn native(session: &mut Session<'_>) -> Result<()> {
+    let programs = programs::build(session.ctx)?;
+    let tests = inside(&programs.bin("tests-bus1"));
+    let examples: Vec<String> = programs
+        .examples()?
+        .iter()
+        .map(|path| inside(path))
+        .collect();
+    for &variant in session.variants() {
+        let runs = [
+            ("native", tests.clone()),
+            ("examples", each_must_succeed(&examples)),
+        ];
+        for (name, command) in runs {
+            let boot = session.boot(&Trial {
+                name,
+                variant,
+                driver: Driver::Bus1,
+                binderfs: false,
+                command,
+                seconds: 240,
+            })?;
+            take(session, &format!("{name}/{}", variant.name()), &boot);
+        }
+    }
+    Ok(())
+}
+
+/// Shell text that runs programs and reports each as a test.
+fn each_must_succeed(programs: &[String]) -> String {
+    let mut text = format!("echo 1..{}; bad=0\n", programs.len());
+    for (at, program) in programs.iter().enumerate() {
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let number = at + 1;
+        text.push_str(&format!(
+            "if {program} >/tmp/out 2>&1; then echo ok {number} {name}; else echo not ok {number} {name}; bad=1; fi\n\
+             sed 's/^/# /' /tmp/out\n"
+        ));
+    }
+    text.push_str("exit $bad");
+    text
+}
+
+/// The same program on the C driver and on bus1; where they differ, the
+/// difference must be in the table.
+pub fn binder(session: &mut Session<'_>) -> Result<()> {
+    let programs = programs::build(session.ctx)?;
+    let program = programs.bin("tests-binder");
+    let table = session
+        .ctx
+        .repo
+        .join("user/tests-binder/expected-differences.txt");
+    let run = format!(
+        "{} --dir /dev/binderfs --outcomes /mnt/out/outcomes",
+        inside(&program)
+    );
+    let trial = |variant, driver, command| Trial {
+        name: "binder",
+        variant,
+        driver,
+        binderfs: true,
+        command,
+        seconds: 300,
+    };
+    let known = format!("{run} --stock {}", inside(&table));
+    let stock = session.boot(&trial(Variant::Uml, Driver::Stock, known))?;
+    take(session, "binder/uml/stock", &stock);
+    for &variant in session.variants() {
+        let ours = session.boot(&trial(variant, Driver::Bus1, run.clone()))?;
+        let prefix = format!("binder/{}/bus1", variant.name());
+        take(session, &prefix, &ours);
+        let outcomes = [stock.out.join("outcomes"), ours.out.join("outcomes")];
+        compare(
+            session,
+            &format!("{prefix}/as-stock"),
+            &program,
+            &outcomes,
+            &table,
+        )?;
+    }
+    Ok(())
+}
+
+/// Has the program compare two files of outcomes, and takes its verdicts.
+fn compare(
+    session: &mut Session<'_>,
+    prefix: &str,
+    program: &Path,
+    outcomes: &[PathBuf; 2],
+    table: &Path,
+) -> Result<()> {
+    let mut step = session.ctx.ui.step("compare with the C driver", 0);
+    let ended = Run::new(program, "the comparison", session.ctx.log("binder-compare"))
+        .arg("--compare")
+        .args(outcomes)
+        .arg("--expected")
+        .arg(table)
+        .collect(&mut step, |_, _| {})?;
+    step.done();
+    session.report.take(prefix, &ktap::program(&ended.output));
+    Ok(())
+}
+
+/// Android's own user space on both drivers.
+pub fn aosp(session: &mut Session<'_>) -> Result<()> {
+    foreign(session, "aosp", AOSP_PACKAGES)
+}
+
+/// rsbinder on both drivers.
+pub fn clients(session: &mut Session<'_>) -> Result<()> {
+    foreign(session, "rsbinder", &["libc6-dev"])
+}
+
+/// Programs of others, built and run by the scripts of `android/<name>`.
+fn foreign(session: &mut Session<'_>, name: &str, packages: &[&str]) -> Result<()> {
+    let bin = foreign_programs(session.ctx, name, packages)?;
+    let script = session.ctx.repo.join("android").join(name).join("run.sh");
+    let command = format!("{} {} /dev/binderfs", inside(&script), inside(&bin));
+    let mut trials = vec![(Variant::Uml, Driver::Stock)];
+    trials.extend(
+        session
+            .variants()
+            .iter()
+            .map(|&variant| (variant, Driver::Bus1)),
+    );
+    for (variant, driver) in trials {
+        let boot = session.boot(&Trial {
+            name,
+            variant,
+            driver,
+            binderfs: true,
+            command: command.clone(),
+            seconds: 240,
+        })?;
+        take(
+            session,
+            &format!("{name}/{}/{}", variant.name(), driver.name()),
+            &boot,
+        );
+    }
+    Ok(())
+}
+
+/// Builds the programs of `android/<name>` and returns their folder.
+pub fn foreign_programs(ctx: &Ctx, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    host::ensure(ctx, &[host::Need::Build])?;
+    host::ensure_packages(ctx, packages)?;
+    let mut step = ctx
+        .ui
+        .step(&format!("build the programs of android/{name}"), 0);
+    let script = ctx.repo.join("android").join(name).join("build.sh");
+    let output = Run::new("sh", "the build", ctx.log(&format!("build-{name}")))
+        .arg(script)
+        .arg(ctx.cache.join(name))
+        .env("JOBS", ctx.jobs.to_string())
+        .check(&mut step, |_, _| {})?;
+    step.done();
+    match output.lines().last().map(PathBuf::from) {
+        Some(bin) if bin.is_dir() => Ok(bin),
+        _ => bail!("android/{name}/build.sh did not say where its programs are"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_tests_when_they_print_nothing_of_the_kind() {
+        let text = each_must_succeed(&["/bin/true".into(), "/bin/false".into()]);
+        let output = std::process::Command::new("sh")
+            .args(["-c", &text])
+            .output()
+            .unwrap();
+        let tests = ktap::program(&String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            tests[0],
+            ktap::Test {
+                name: "true".into(),
+                status: ktap::Status::Passed
+            }
+        );
+        assert!(matches!(tests[1].status, ktap::Status::Failed(_)));
+        assert_eq!(tests.len(), 2);
+        assert!(!output.status.success());
+    }
+}

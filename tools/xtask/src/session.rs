@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the suites of one run share: the report, and guests that are built and
+//! probed once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::ctx::Ctx;
+use crate::guest::{Boot, Driver, Job, Uml};
+use crate::host::{self, Need};
+use crate::kernel::{Tree, Variant};
+use crate::module;
+use crate::report::Report;
+
+/// One run of some suites.
+pub struct Session<'a> {
+    /// The call's settings.
+    pub ctx: &'a Ctx,
+    /// Where verdicts go.
+    pub report: Report,
+    guests: Vec<Uml<'a>>,
+}
+
+/// A program to run on a driver in a guest.
+pub struct Trial<'a> {
+    /// Names the job.
+    pub name: &'a str,
+    /// Which kernel.
+    pub variant: Variant,
+    /// Which driver.
+    pub driver: Driver,
+    /// Mount binderfs.
+    pub binderfs: bool,
+    /// Shell text.
+    pub command: String,
+    /// Seconds that the default guest may take.
+    pub seconds: u64,
+}
+
+impl<'a> Session<'a> {
+    /// Nothing is built or booted yet.
+    pub fn new(ctx: &'a Ctx, report: Report) -> Self {
+        Self {
+            ctx,
+            report,
+            guests: Vec::new(),
+        }
+    }
+
+    /// The UML guests of this run: with `--kernel`, the user's only.
+    pub fn variants(&self) -> &'static [Variant] {
+        if self.ctx.kernel.is_some() {
+            &[Variant::Uml]
+        } else {
+            &[Variant::Uml, Variant::Kasan]
+        }
+    }
+
+    /// A guest that is known to boot; built and probed the first time.
+    pub fn guest(&mut self, variant: Variant) -> Result<&Uml<'a>> {
+        let at = match self
+            .guests
+            .iter()
+            .position(|guest| guest.name == variant.name())
+        {
+            Some(at) => at,
+            None => {
+                host::ensure(self.ctx, &[Need::Build, Need::Guest])?;
+                self.guests.push(Uml::new(self.ctx, variant)?);
+                self.guests.len() - 1
+            }
+        };
+        Ok(&self.guests[at])
+    }
+
+    /// Boots a guest with a driver for one program.
+    pub fn boot(&mut self, trial: &Trial<'_>) -> Result<Boot> {
+        let ctx = self.ctx;
+        let guest = self.guest(trial.variant)?;
+        // KASAN makes everything several times slower.
+        let patience = if trial.variant == Variant::Kasan {
+            4
+        } else {
+            1
+        };
+        guest.run(&Job {
+            name: format!("{}-{}", trial.name, trial.driver.name()),
+            driver: trial.driver,
+            modules: driver_modules(ctx, &guest.tree, trial.driver)?,
+            binderfs: trial.binderfs,
+            command: trial.command.clone(),
+            limit: Duration::from_secs(trial.seconds * patience),
+        })
+    }
+}
+
+/// The modules of a driver, built if they are ours.
+pub fn driver_modules(ctx: &Ctx, tree: &Tree, driver: Driver) -> Result<Vec<PathBuf>> {
+    Ok(match driver {
+        Driver::None => Vec::new(),
+        Driver::Stock => vec![tree.stock_driver()?],
+        Driver::Bus1 => vec![module::build(ctx, tree, &module::FULL, false)?
+            .dir
+            .join("bus1.ko")],
+    })
+}
