@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Suite `bus1_sync`: each facility of `core::sync` in its kernel form.
+//! Suite `bus1_sync`: each facility of `core::sync`.
+//!
+//! The checks are plain functions, so that the host can run the same ones under its model checkers,
+//! which want to start them themselves.
 
+#[cfg(not(bus1_host))]
 use kernel::prelude::*;
 
-#[kunit_tests(bus1_sync)]
-mod tests {
+/// The checks.
+pub(crate) mod checks {
     use crate::core::sync::{
         fifo::{
             impl_fifo_item,
@@ -13,8 +17,60 @@ mod tests {
             FifoItem,
             FifoLink, //
         },
-        *, //
+        impl_list_arc_safe,
+        impl_list_item,
+        new_mutex,
+        new_spinlock,
+        pin_data,
+        pin_init,
+        reserve_node,
+        try_arc,
+        try_arc_with,
+        try_list_arc,
+        try_pin_init,
+        unique_id,
+        Acquire,
+        AllocError,
+        Arc,
+        Atomic,
+        AtomicTracker,
+        Clock,
+        Full,
+        KBox,
+        KVec,
+        List,
+        ListArc,
+        ListLinks,
+        LockedBy,
+        Monotonic,
+        Mutex,
+        RBTree,
+        RBTreeNode,
+        Relaxed,
+        Release,
+        SetOnce,
+        SpinLock,
+        TryNewListArc,
+        GFP_KERNEL, //
     };
+
+    /// What was not as it should be.
+    #[derive(Debug)]
+    pub(crate) struct Failed(pub(crate) &'static str);
+
+    impl From<AllocError> for Failed {
+        fn from(_: AllocError) -> Self {
+            Self("no memory")
+        }
+    }
+
+    macro_rules! ensure {
+        ($what:expr) => {
+            if !$what {
+                return Err(Failed(stringify!($what)));
+            }
+        };
+    }
 
     #[pin_data]
     struct Parcel<T: Send + Sync + 'static> {
@@ -34,38 +90,266 @@ mod tests {
     }
 
     fn holds<T: FifoItem>(fifo: &Fifo<T>, wanted: &[&T]) -> bool {
-        fifo.iter().count() == wanted.len()
-            && fifo
-                .iter()
-                .zip(wanted)
-                .all(|(item, other)| ::core::ptr::eq(&*item, *other))
+        let same = |place: usize| {
+            let item = fifo.iter().nth(place);
+            item.is_some_and(|item| ::core::ptr::eq::<T>(&*item, wanted[place]))
+        };
+        fifo.iter().count() == wanted.len() && (0..wanted.len()).all(same)
     }
 
-    #[test]
-    fn a_fifo_takes_only_what_is_in_it() -> Result<(), AllocError> {
+    pub(crate) fn a_fifo_takes_only_what_is_in_it() -> Result<(), Failed> {
         let mut one = Fifo::<Parcel<u32>>::new();
         let mut other = Fifo::<Parcel<u32>>::new();
         let (a, b) = (Parcel::new(1u32)?, Parcel::new(2u32)?);
         let (first, second) = (a.clone_arc(), b.clone_arc());
         one.push_back(a);
         one.push_back(b);
-        assert!(holds(&one, &[&*first, &*second]));
-        assert!(ListArc::try_from_arc(second.clone()).is_err());
-        assert!(other.remove(&second).is_none());
-        if let Some(item) = one.remove(&second) {
-            other.push_back(item);
-        }
-        assert!(holds(&one, &[&*first]) && holds(&other, &[&*second]));
-        assert!(one.remove(&second).is_none());
+        ensure!(holds(&one, &[&*first, &*second]));
+        ensure!(ListArc::try_from_arc(second.clone()).is_err());
+        ensure!(other.remove(&second).is_none());
+        other.push_back(one.remove(&second).ok_or(Failed("not removed"))?);
+        ensure!(holds(&one, &[&*first]) && holds(&other, &[&*second]));
+        ensure!(one.remove(&second).is_none());
         let mut moved = ::core::mem::take(&mut other);
-        assert!(other.remove(&second).is_none());
-        assert!(moved.remove_first(|item| item.number == 2).is_some());
-        assert!(moved.is_empty());
-        one.push_front(ListArc::try_from_arc(second.clone()).map_err(|_| AllocError)?);
-        assert!(holds(&one, &[&*second, &*first]));
-        assert!(one.pop_front().is_some_and(|item| item.number == 2));
+        ensure!(other.remove(&second).is_none());
+        ensure!(moved.remove_first(|item| item.number == 2).is_some());
+        ensure!(moved.is_empty());
+        one.push_front(ListArc::try_from_arc(second).map_err(|_| Failed("not free"))?);
+        ensure!(one.front().is_some_and(|item| item.number == 2));
+        ensure!(one.pop_front().is_some_and(|item| item.number == 2));
         drop(one);
-        assert!(ListArc::<_, 0>::try_from_arc(first).is_ok());
+        ensure!(ListArc::<_, 0>::try_from_arc(first).is_ok());
         Ok(())
+    }
+
+    #[pin_data]
+    struct Plain {
+        #[pin]
+        links: ListLinks,
+        #[pin]
+        tracker: AtomicTracker,
+        number: u32,
+    }
+
+    impl_list_arc_safe! {
+        impl ListArcSafe<0> for Plain { tracked_by tracker: AtomicTracker; }
+    }
+
+    impl_list_item! {
+        impl ListItem<0> for Plain { using ListLinks { self.links }; }
+    }
+
+    fn plain(number: u32) -> Result<ListArc<Plain>, AllocError> {
+        try_list_arc(pin_init!(Plain {
+            links <- ListLinks::new(),
+            tracker <- AtomicTracker::new(),
+            number,
+        }))
+    }
+
+    pub(crate) fn a_list_keeps_order_and_its_cursor_takes_from_the_middle() -> Result<(), Failed> {
+        let (mut list, mut more) = (List::new(), List::new());
+        list.push_back(plain(2)?);
+        list.push_front(plain(1)?);
+        more.push_back(plain(3)?);
+        list.push_all_back(&mut more);
+        ensure!(more.is_empty());
+        ensure!(list.iter().map(|item| item.number).eq([1, 2, 3]));
+        let mut cursor = list.cursor_front();
+        cursor.move_next();
+        let second = cursor.remove_next().ok_or(Failed("nothing there"))?;
+        let second = second.into_arc();
+        ensure!(second.number == 2);
+        let again = ListArc::try_from_arc(second.clone()).map_err(|_| Failed("not free"))?;
+        ensure!(ListArc::<_, 0>::try_from_arc(second).is_err());
+        list.push_back(again);
+        ensure!(list.iter().map(|item| item.number).eq([1, 3, 2]));
+        ensure!(list.pop_back().is_some_and(|item| item.number == 2));
+        ensure!(list.pop_front().is_some_and(|item| item.number == 1));
+        Ok(())
+    }
+
+    pub(crate) fn a_tree_is_sorted_and_needs_only_reserved_memory() -> Result<(), Failed> {
+        let mut tree = RBTree::new();
+        for key in [5u32, 1, 3] {
+            ensure!(tree
+                .insert(reserve_node()?.into_node(key, key * 10))
+                .is_none());
+        }
+        ensure!(tree
+            .iter()
+            .map(|(key, value)| (*key, *value))
+            .eq([(1, 10), (3, 30), (5, 50)]));
+        let node = reserve_node()?.into_node(3, 31);
+        let old = tree.insert(node).ok_or(Failed("not replaced"))?;
+        ensure!(old.to_key_value() == (3, 30));
+        ensure!(tree.get(&3) == Some(&31) && tree.get(&4).is_none());
+        let cursor = tree
+            .cursor_lower_bound(&2)
+            .ok_or(Failed("no lower bound"))?;
+        ensure!(*cursor.current().0 == 3);
+        ensure!(cursor.peek_prev().is_some_and(|(key, _)| *key == 1));
+        ensure!(cursor.peek_next().is_some_and(|(key, _)| *key == 5));
+        ensure!(tree.cursor_lower_bound(&6).is_none());
+        let cursor = tree.cursor_front_mut().ok_or(Failed("empty"))?;
+        let (cursor, node) = cursor.remove_current();
+        ensure!(cursor.is_some_and(|cursor| *cursor.current().0 == 3));
+        ensure!(tree
+            .insert(node.into_reservation().into_node(9, 90))
+            .is_none());
+        if let Some(value) = tree.get_mut(&9) {
+            *value += 1;
+        }
+        ensure!(tree.remove_node(&9).map(RBTreeNode::to_key_value) == Some((9, 91)));
+        ensure!(tree.remove_node(&9).is_none());
+        Ok(())
+    }
+
+    #[pin_data]
+    struct Locked {
+        #[pin]
+        spin: SpinLock<u32>,
+        #[pin]
+        sleep: Mutex<KVec<u32>>,
+    }
+
+    fn locked() -> Result<Arc<Locked>, AllocError> {
+        try_arc(pin_init!(Locked {
+            spin <- new_spinlock!(1, "bus1_kunit::spin"),
+            sleep <- new_mutex!(KVec::new(), "bus1_kunit::sleep"),
+        }))
+    }
+
+    pub(crate) fn locks_guard_their_data() -> Result<(), Failed> {
+        let locked = locked()?;
+        let by = LockedBy::new(&locked.spin, 7u32);
+        locked.sleep.lock().push(3, GFP_KERNEL)?;
+        {
+            let mut guard = locked.spin.lock();
+            *guard += 1;
+            *by.access_mut(&mut *guard) += *guard;
+            ensure!(*by.access(&*guard) == 9);
+            ensure!(locked.spin.try_lock().is_none());
+        }
+        ensure!(*locked.spin.lock() == 2);
+        ensure!(locked.sleep.lock().as_slice() == [3]);
+        Ok(())
+    }
+
+    pub(crate) fn atomics_exchange_and_add() -> Result<(), Failed> {
+        let word = Atomic::new(5u64);
+        ensure!(word.cmpxchg(4, 1, Acquire) == Err(5));
+        ensure!(word.cmpxchg(5, 6, Release) == Ok(5));
+        ensure!(word.fetch_add(2, Relaxed) == 6);
+        ensure!(word.fetch_sub(1, Full) == 8);
+        ensure!(word.xchg(u64::MAX, Full) == 7);
+        word.add(2, Relaxed);
+        ensure!(word.load(Acquire) == 1);
+        let small = Atomic::new(0u32);
+        small.store(u32::MAX, Release);
+        ensure!(small.fetch_add(1, Relaxed) == u32::MAX && small.load(Relaxed) == 0);
+        let flag = Atomic::new(false);
+        ensure!(flag.cmpxchg(false, true, Full) == Ok(false) && flag.load(Relaxed));
+        let size = Atomic::new(1usize);
+        ensure!(size.fetch_sub(1, Relaxed) == 1 && size.load(Relaxed) == 0);
+        Ok(())
+    }
+
+    /// Its initialiser refuses odd numbers.
+    #[pin_data]
+    struct Even {
+        number: KBox<u32>,
+    }
+
+    fn even(number: u32) -> Result<Arc<Even>, Failed> {
+        let boxed = || match number % 2 {
+            0 => Ok(KBox::new(number, GFP_KERNEL)?),
+            _ => Err(Failed("odd")),
+        };
+        try_arc_with(try_pin_init!(Even { number: boxed()? }? Failed))
+    }
+
+    pub(crate) fn references_share_and_initialisers_can_fail() -> Result<(), Failed> {
+        let (one, other) = (Arc::new(1u32, GFP_KERNEL)?, Arc::new(1u32, GFP_KERNEL)?);
+        let same = one.clone();
+        ensure!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
+        let again: Arc<u32> = one.as_arc_borrow().into();
+        ensure!(Arc::ptr_eq(&again, &one));
+        ensure!(*even(4)?.number == 4);
+        ensure!(matches!(even(3), Err(Failed("odd"))));
+        let once = SetOnce::new();
+        ensure!(once.as_ref().is_none() && once.populate(1u32) && !once.populate(2));
+        ensure!(once.as_ref() == Some(&1));
+        Ok(())
+    }
+
+    pub(crate) fn vectors_grow_only_where_they_may() -> Result<(), Failed> {
+        let mut vec = KVec::with_capacity(2, GFP_KERNEL)?;
+        while vec.len() < vec.capacity() {
+            ensure!(vec.push_within_capacity(vec.len() as u32).is_ok());
+        }
+        ensure!(vec.push_within_capacity(9).is_err());
+        vec.push(9, GFP_KERNEL)?;
+        ensure!(vec.pop() == Some(9));
+        ensure!(vec.remove(0).is_ok_and(|first| first == 0) && vec.remove(99).is_err());
+        vec.retain(|number| *number != 1);
+        ensure!(!vec.contains(&1));
+        vec.clear();
+        ensure!(vec.is_empty() && vec.pop().is_none());
+        ensure!(KBox::into_inner(KBox::new(4u8, GFP_KERNEL)?) == 4);
+        Ok(())
+    }
+
+    pub(crate) fn time_and_numbers_rise() -> Result<(), Failed> {
+        let (before, number) = (Monotonic::now(), unique_id());
+        ensure!(number > 1 && unique_id() != number);
+        ensure!(Monotonic::now() >= before);
+        Ok(())
+    }
+}
+
+#[cfg(not(bus1_host))]
+#[kunit_tests(bus1_sync)]
+mod tests {
+    use super::checks;
+
+    #[test]
+    fn a_fifo_takes_only_what_is_in_it() {
+        assert!(checks::a_fifo_takes_only_what_is_in_it().is_ok());
+    }
+
+    #[test]
+    fn a_list_keeps_order_and_its_cursor_takes_from_the_middle() {
+        assert!(checks::a_list_keeps_order_and_its_cursor_takes_from_the_middle().is_ok());
+    }
+
+    #[test]
+    fn a_tree_is_sorted_and_needs_only_reserved_memory() {
+        assert!(checks::a_tree_is_sorted_and_needs_only_reserved_memory().is_ok());
+    }
+
+    #[test]
+    fn locks_guard_their_data() {
+        assert!(checks::locks_guard_their_data().is_ok());
+    }
+
+    #[test]
+    fn atomics_exchange_and_add() {
+        assert!(checks::atomics_exchange_and_add().is_ok());
+    }
+
+    #[test]
+    fn references_share_and_initialisers_can_fail() {
+        assert!(checks::references_share_and_initialisers_can_fail().is_ok());
+    }
+
+    #[test]
+    fn vectors_grow_only_where_they_may() {
+        assert!(checks::vectors_grow_only_where_they_may().is_ok());
+    }
+
+    #[test]
+    fn time_and_numbers_rise() {
+        assert!(checks::time_and_numbers_rise().is_ok());
     }
 }

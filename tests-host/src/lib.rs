@@ -13,18 +13,23 @@ mod core;
 mod host;
 
 #[cfg(test)]
+mod concurrent;
+#[cfg(test)]
 mod facade;
+#[cfg(test)]
+#[path = "../../tests-kunit/sync.rs"]
+mod sync_suite;
+
+/// Tests without threads; the model checkers would add nothing.
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
-mod model;
-#[cfg(test)]
-mod pool;
-#[cfg(test)]
-mod quota;
-#[cfg(test)]
-mod ranges;
+mod sequential {
+    mod pool;
+    mod quota;
+    mod ranges;
+}
 
 /// The KUnit suites, from the same files.
-#[cfg(test)]
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 #[path = "../../tests-kunit"]
 mod suites {
     mod call;
@@ -32,8 +37,11 @@ mod suites {
     mod inbox;
     mod lane;
     mod node;
+    mod pool;
+    mod quota;
+    mod ranges;
     mod transaction;
 }
-#[cfg(test)]
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 #[path = "../../tests-kunit/testbed.rs"]
 mod testbed;

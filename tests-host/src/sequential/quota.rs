@@ -16,11 +16,7 @@ use crate::core::{
     },
     sync::Arc, //
 };
-use crate::host::{
-    fail_allocations_after,
-    model,
-    thread, //
-};
+use crate::host::fail_allocations_after;
 use proptest::prelude::*;
 
 fn amounts(slices: u32, bytes: u32, handles: u32, fds: u32) -> Amounts {
@@ -159,23 +155,6 @@ fn entering_without_memory_leaves_no_trace() {
     let seat = Users::enter(&users, 5, amounts(1, 0, 0, 0)).unwrap();
     let account = Account::new(seat, PLENTY).unwrap();
     assert!(Account::charge(&account, 1, amounts(2, 0, 0, 0)).is_err());
-}
-
-#[test]
-fn two_senders_never_exceed_a_limit_together() {
-    model(|| {
-        let users = Users::new().unwrap();
-        let limits = amounts(1, 0, 0, 0);
-        let seat = || Users::enter(&users, 1, limits).unwrap();
-        let peers = [(); 2].map(|()| Account::new(seat(), limits).unwrap());
-        let threads = peers
-            .map(|peer| thread::spawn(move || Account::charge(&peer, 1, amounts(1, 0, 0, 0)).ok()));
-        let charges = threads.map(|thread| thread.join().unwrap());
-        assert_eq!(charges.iter().flatten().count(), 1);
-        drop(charges);
-        let again = Account::new(seat(), limits).unwrap();
-        assert!(Account::charge(&again, 1, amounts(1, 0, 0, 0)).is_ok());
-    });
 }
 
 #[derive(Clone, Debug)]

@@ -23,8 +23,6 @@ use crate::core::{
 };
 use crate::host::{
     fail_allocations_after,
-    model,
-    thread,
     Pages, //
 };
 use proptest::prelude::*;
@@ -193,30 +191,6 @@ fn without_memory_nothing_is_lost() {
         assert_eq!(result, Some(PoolError::NoMemory), "allocation {count}");
         assert_eq!((fresh.used(), account.report().used), (0, Amounts::NONE));
     }
-}
-
-#[test]
-fn senders_fill_one_pool_at_the_same_time() {
-    model(|| {
-        let (pool, account) = (pool(1), account());
-        let senders: Vec<_> = [1u8, 2]
-            .into_iter()
-            .map(|sender| {
-                let (pool, account) = (pool.clone(), account.clone());
-                thread::spawn(move || {
-                    let mut slice = reserve(&pool, &account, 8).unwrap();
-                    slice.write(0, &[sender; 8]).unwrap();
-                    let mut back = [0; 8];
-                    slice.read(0, &mut back).unwrap();
-                    assert_eq!(back, [sender; 8]);
-                })
-            })
-            .collect();
-        senders
-            .into_iter()
-            .for_each(|sender| sender.join().unwrap());
-        assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
-    });
 }
 
 proptest! {

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Suite `bus1_ranges`: which bytes of a pool are in use.
+//!
+//! One source for KUnit and for the host.
+
+#[cfg(not(bus1_host))]
+use kernel::prelude::*;
+
+#[cfg_attr(not(bus1_host), kunit_tests(bus1_ranges))]
+#[cfg_attr(bus1_host, cfg(test))]
+mod tests {
+    use crate::{
+        core::ranges::{
+            Nodes,
+            Part,
+            Ranges,
+            Scratch,
+            TakeError, //
+        },
+        testbed::Failed, //
+    };
+
+    fn take(ranges: &mut Ranges, len: usize) -> Result<Part, Failed> {
+        let mut scratch = Scratch::new();
+        scratch.fill()?;
+        ranges.take(len, &mut scratch).map_err(|_| Failed)
+    }
+
+    fn give(ranges: &mut Ranges, part: Part) {
+        ranges.give(part, &mut Scratch::new());
+    }
+
+    #[test]
+    fn a_request_takes_the_low_end_of_the_best_fit() -> Result<(), Failed> {
+        let mut ranges = Ranges::new(1024, Nodes::new()?);
+        let (a, b) = (take(&mut ranges, 100)?, take(&mut ranges, 8)?);
+        let (c, d) = (take(&mut ranges, 40)?, take(&mut ranges, 1)?);
+        assert_eq!((a.offset(), a.len(), b.offset()), (0, 104, 104));
+        assert_eq!((c.offset(), d.offset(), d.len()), (112, 152, 8));
+        give(&mut ranges, a);
+        give(&mut ranges, c);
+        ranges.settle(&mut Scratch::new());
+        let small = take(&mut ranges, 32)?;
+        assert_eq!(small.offset(), 112);
+        let large = take(&mut ranges, 48)?;
+        assert_eq!(large.offset(), 0);
+        assert!(ranges.is_sound());
+        for part in [b, d, small, large] {
+            give(&mut ranges, part);
+        }
+        ranges.settle(&mut Scratch::new());
+        assert_eq!((ranges.used(), ranges.iter().count()), (0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn the_same_size_needs_no_memory() -> Result<(), Failed> {
+        let mut ranges = Ranges::new(4096, Nodes::new()?);
+        let first = take(&mut ranges, 64)?;
+        let offset = first.offset();
+        give(&mut ranges, first);
+        for _ in 0..100 {
+            let part = ranges.take(60, &mut Scratch::new()).map_err(|_| Failed)?;
+            assert_eq!(part.offset(), offset);
+            give(&mut ranges, part);
+        }
+        assert!(ranges.is_sound());
+        Ok(())
+    }
+
+    #[test]
+    fn recent_ranges_never_stand_in_the_way() -> Result<(), Failed> {
+        let mut ranges = Ranges::new(64, Nodes::new()?);
+        for _ in 0..2 {
+            let mut parts = [const { None }; 8];
+            for slot in &mut parts {
+                *slot = Some(take(&mut ranges, 8)?);
+            }
+            assert!(matches!(
+                ranges.take(1, &mut Scratch::new()),
+                Err(TakeError::NoSpace)
+            ));
+            for part in parts.into_iter().flatten() {
+                give(&mut ranges, part);
+            }
+            let whole = take(&mut ranges, 64)?;
+            assert_eq!(ranges.used(), 64);
+            give(&mut ranges, whole);
+        }
+        assert!(ranges.is_sound());
+        Ok(())
+    }
+
+    #[test]
+    fn many_ranges_in_any_order_merge_to_one() -> Result<(), Failed> {
+        const COUNT: usize = 64;
+        let mut ranges = Ranges::new(1 << 16, Nodes::new()?);
+        let mut parts = [const { None }; COUNT];
+        for (number, slot) in parts.iter_mut().enumerate() {
+            *slot = Some(take(&mut ranges, (number * 37) % 500)?);
+        }
+        assert!(ranges.is_sound());
+        // A step without common divisor visits all.
+        for number in 0..COUNT {
+            if let Some(part) = parts[number * 27 % COUNT].take() {
+                give(&mut ranges, part);
+                assert!(ranges.is_sound());
+            }
+        }
+        ranges.settle(&mut Scratch::new());
+        assert_eq!((ranges.used(), ranges.iter().count()), (0, 1));
+        Ok(())
+    }
+}
