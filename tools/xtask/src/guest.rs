@@ -59,6 +59,17 @@ pub struct Job {
     pub limit: Duration,
 }
 
+impl Job {
+    /// The settings file of the job: `modules` as the guest finds them.
+    pub fn settings(&self, modules: &str, more: &str) -> String {
+        format!(
+            "DRIVER={}\nMODULES=\"{modules}\"\nBINDERFS={}\nKMEMLEAK=\nSHELL_WANTED=\n{more}",
+            self.driver.name(),
+            if self.binderfs { "1" } else { "" },
+        )
+    }
+}
+
 /// What became of a job.
 pub struct Boot {
     /// The command's exit status, if it got that far.
@@ -208,17 +219,10 @@ impl<'a> Uml<'a> {
         fs::create_dir_all(dir.join("out"))
             .with_context(|| format!("cannot make {}", dir.display()))?;
         let modules: Vec<String> = job.modules.iter().map(|path| inside(path)).collect();
-        let kmemleak = if self.tree.has("CONFIG_DEBUG_KMEMLEAK") {
-            KMEMLEAK_AGE.to_string()
-        } else {
-            String::new()
-        };
-        let settings = format!(
-            "DRIVER={}\nMODULES=\"{}\"\nBINDERFS={}\nKMEMLEAK={kmemleak}\nSHELL_WANTED=\n{more}",
-            job.driver.name(),
-            modules.join(" "),
-            if job.binderfs { "1" } else { "" },
-        );
+        let mut settings = job.settings(&modules.join(" "), more);
+        if self.tree.has("CONFIG_DEBUG_KMEMLEAK") {
+            settings.push_str(&format!("KMEMLEAK={KMEMLEAK_AGE}\n"));
+        }
         fs::write(dir.join("settings"), settings)?;
         fs::write(dir.join("command"), format!("{}\n", job.command))?;
         Ok(dir)

@@ -2,6 +2,7 @@
 
 //! The front door of bus1: `cargo xtask help`.
 
+mod bench;
 mod cache;
 mod config;
 mod console;
@@ -16,6 +17,7 @@ mod ktap;
 mod lint;
 mod module;
 mod programs;
+mod qemu;
 mod report;
 mod rules;
 mod run;
@@ -55,6 +57,15 @@ enum Task {
         #[arg(long, short)]
         verbose: bool,
         /// Use this built UML tree instead of building kernels.
+        #[arg(long, value_name = "PATH")]
+        kernel: Option<PathBuf>,
+    },
+    /// Measure bus1 against the kernel's C driver.
+    Bench {
+        /// The sync round trip only, in guest instructions.
+        #[arg(long, required = true)]
+        quick: bool,
+        /// Use this built x86 tree instead of building a kernel.
         #[arg(long, value_name = "PATH")]
         kernel: Option<PathBuf>,
     },
@@ -99,21 +110,28 @@ fn run(task: Task) -> Result<bool> {
             suites,
             verbose,
             kernel,
-        } => test(&Ctx::new(kernel)?, &suites, verbose),
-        Task::Lint => test(&Ctx::new(None)?, &[Suite::Lint], true),
-        Task::Shell { kernel } => shell(&Ctx::new(kernel)?),
+        } => alone(kernel, |ctx| test(ctx, &suites, verbose)),
+        Task::Lint => alone(None, |ctx| test(ctx, &[Suite::Lint], true)),
+        Task::Bench { quick: _, kernel } => alone(kernel, bench::quick),
+        Task::Shell { kernel } => alone(kernel, shell),
         Task::Graft { tree, undo } => graft::run(&Ctx::new(None)?, &tree, undo),
         Task::Clean { all } => clean(&Ctx::new(None)?, all),
     }
 }
 
-/// Runs suites one after the other; what cannot be run at all counts as a failure
-/// and does not keep the others from running.
-fn test(ctx: &Ctx, suites: &[Suite], verbose: bool) -> Result<bool> {
+/// Runs a task that no other xtask of this checkout may disturb.
+fn alone(kernel: Option<PathBuf>, task: impl FnOnce(&Ctx) -> Result<bool>) -> Result<bool> {
+    let ctx = Ctx::new(kernel)?;
     host::check()?;
     let _lock = ctx::lock(&ctx.out.join("lock"), || {
         ctx.ui.say("waiting for another xtask in this checkout")
     })?;
+    task(&ctx)
+}
+
+/// Runs suites one after the other; what cannot be run at all counts as a failure
+/// and does not keep the others from running.
+fn test(ctx: &Ctx, suites: &[Suite], verbose: bool) -> Result<bool> {
     let mut session = Session::new(ctx, Report::new(verbose));
     let suites = if suites.is_empty() {
         suite::ALL
