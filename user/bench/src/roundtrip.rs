@@ -22,9 +22,9 @@ use tests_binder::world::ctl_add;
 const USAGE: &str = "\
 usage: binder-roundtrip --device PATH [--iterations N] [--warm-up N]
 
-Prints 'roundtrip_64B iterations=N instructions_per_trip=I', or ticks_per_trip
-where the time stamp counter does not count instructions. A device that is not
-there is created, if binder-control lies beside it.
+Prints 'roundtrip_64B iterations=N instructions=T instructions_per_trip=I', with
+'ticks' for 'instructions' where the time stamp counter does not count those. A
+device that is not there is created, if binder-control lies beside it.
 ";
 
 struct Arguments {
@@ -128,12 +128,10 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         let _ = kill_process(server, Signal::KILL);
         waitpid(Some(server), WaitOptions::empty())?;
     }
-    let trip = result? as f64 / arguments.iterations as f64;
+    let (total, trips) = (result?, arguments.iterations);
     let unit = ticks::unit(ticks::per_instruction());
-    println!(
-        "roundtrip_64B iterations={} {unit}_per_trip={trip:.1}",
-        arguments.iterations
-    );
+    let each = total as f64 / trips as f64;
+    println!("roundtrip_64B iterations={trips} {unit}={total} {unit}_per_trip={each:.1}");
     Ok(())
 }
 
