@@ -5,8 +5,10 @@
 
 mod common;
 
+use std::process::ExitCode;
+
 use bus1::{Event, Peer, SendFault};
-use common::{be_introduced, introduce, next, next_message, parent, start, text, Outcome};
+use common::{be_introduced, finish, introduce, next, next_message, parent, start, text, Outcome};
 
 /// A process that holds a handle and waits for the end of the node.
 fn holder() -> Outcome {
@@ -38,7 +40,7 @@ fn holder() -> Outcome {
     }
 }
 
-fn main() -> Outcome {
+fn run() -> Outcome {
     if std::env::args().nth(1).as_deref() == Some("holder") {
         return holder();
     }
@@ -74,4 +76,8 @@ fn main() -> Outcome {
     }
     println!("owner: both holders were told");
     Ok(())
+}
+
+fn main() -> ExitCode {
+    finish(run())
 }

@@ -6,9 +6,10 @@ mod common;
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::process::ExitCode;
 
 use bus1::Peer;
-use common::{be_introduced, introduce, next_message, parent, start, text, Outcome};
+use common::{be_introduced, finish, introduce, next_message, parent, start, text, Outcome};
 use rustix::fs::{memfd_create, MemfdFlags};
 
 /// A text that nobody would want to copy through a message.
@@ -35,7 +36,7 @@ fn writer() -> Outcome {
     Ok(())
 }
 
-fn main() -> Outcome {
+fn run() -> Outcome {
     if std::env::args().nth(1).as_deref() == Some("writer") {
         return writer();
     }
@@ -66,4 +67,8 @@ fn main() -> Outcome {
         return Err("the writer has failed".into());
     }
     Ok(())
+}
+
+fn main() -> ExitCode {
+    finish(run())
 }

@@ -4,10 +4,12 @@
 
 mod common;
 
-use bus1::{Event, Peer};
-use common::{next, next_message, text, Outcome};
+use std::process::ExitCode;
 
-fn main() -> Outcome {
+use bus1::{Event, Peer};
+use common::{finish, next, next_message, text, Outcome};
+
+fn run() -> Outcome {
     let printer = Peer::open()?;
     let broker = Peer::open()?;
     let app = Peer::open()?;
@@ -61,4 +63,8 @@ fn main() -> Outcome {
         }
         other => Err(format!("the printer got {other:?}").into()),
     }
+}
+
+fn main() -> ExitCode {
+    finish(run())
 }

@@ -4,10 +4,12 @@
 
 mod common;
 
-use bus1::Peer;
-use common::{next_message, text, Outcome};
+use std::process::ExitCode;
 
-fn main() -> Outcome {
+use bus1::Peer;
+use common::{finish, next_message, text, Outcome};
+
+fn run() -> Outcome {
     let server = Peer::open()?;
     let client = Peer::open()?;
     println!("two peers are open: server and client");
@@ -36,4 +38,8 @@ fn main() -> Outcome {
         return Err("that is not what was sent".into());
     }
     Ok(())
+}
+
+fn main() -> ExitCode {
+    finish(run())
 }

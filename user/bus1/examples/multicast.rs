@@ -4,10 +4,11 @@
 
 mod common;
 
+use std::process::ExitCode;
 use std::thread;
 
 use bus1::{Handle, Peer};
-use common::{next_message, text, Outcome};
+use common::{finish, next_message, text, Outcome};
 
 const SENDERS: usize = 3;
 const RECEIVERS: usize = 3;
@@ -40,7 +41,7 @@ fn changes(log: &[String]) -> usize {
         .count()
 }
 
-fn main() -> Outcome {
+fn run() -> Outcome {
     let open = |n| -> Outcome<Vec<Peer>> { (0..n).map(|_| Ok(Peer::open()?)).collect() };
     let senders = open(SENDERS)?;
     let receivers = open(RECEIVERS)?;
@@ -74,4 +75,8 @@ fn main() -> Outcome {
     }
     println!("all {RECEIVERS} logs are the same, entry for entry");
     Ok(())
+}
+
+fn main() -> ExitCode {
+    finish(run())
 }

@@ -9,7 +9,7 @@ use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use bus1::{Event, Handle, Id, Message, Node, Peer};
@@ -19,6 +19,17 @@ use rustix::net::{
 };
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// What `main` makes of the outcome: a reason in words and a status.
+pub fn finish(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("failed: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The next event; an error if none comes in time.
 pub fn next<'p>(peer: &'p Peer, who: &str) -> Outcome<Event<'p>> {
