@@ -86,7 +86,7 @@ impl Clone for Case {
 /// What other processes do for a case: runs `name` in this one.
 pub fn helper(name: &str, args: &[&str]) -> i32 {
     let result = match name {
-        "touch-beyond-end" => mapping::touch_beyond_end(),
+        "touch-the-end" => mapping::touch_the_end(),
         "busy-client" => lifetime::busy_client(args),
         "chaser" => lifetime::chaser(args),
         _ => {

@@ -56,14 +56,15 @@ fn fdinfo_names_the_peer() -> Verdict {
         let info = fdinfo(peer)?;
         let line = info.get("bus1-peer").cloned().unwrap_or_default();
         let number = line.strip_prefix('\t').unwrap_or_default();
-        let hex = number.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits = number.trim_start();
+        let hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         check(
-            &format!("16 digits, not {line:?}"),
+            &format!("hex, 16 wide, not {line:?}"),
             number.len() == 16 && hex,
         )?;
         check(
             "each peer has its own number",
-            seen.insert(number.to_owned()),
+            seen.insert(digits.to_owned()),
         )?;
     }
     Ok(())
