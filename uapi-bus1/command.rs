@@ -104,8 +104,8 @@ pub(super) struct Send {
     pub(super) seed: bool,
     /// IDs of the destinations.
     pub(super) destinations: Array<u64>,
-    /// Number of destinations, readable or not.
-    pub(super) n_destinations: usize,
+    /// Whether there are destinations, readable or not.
+    pub(super) addressed: bool,
     /// Where the result of each destination goes.
     pub(super) errors: Option<UserPtr>,
     /// The bytes.
@@ -116,6 +116,8 @@ pub(super) struct Send {
     pub(super) n_handles: usize,
     /// Numbers of the files to pass on.
     pub(super) fds: Array<i32>,
+    /// Number of files, readable or not.
+    pub(super) n_fds: usize,
 }
 
 /// The structure that `RECV` fills in: the forms differ in number, flags and length.
@@ -128,8 +130,6 @@ pub(super) enum Form {
 
 /// A message to be read.
 pub(super) struct Recv {
-    /// Leave it where it is.
-    pub(super) peek: bool,
     /// Read the seed.
     pub(super) seed: bool,
     /// Install its files in the calling task.
@@ -286,8 +286,9 @@ impl Send {
             handles: Array::read(raw.ptr_handles, n_handles)?,
             n_handles,
             fds: Array::read(raw.ptr_fds, n_fds)?,
+            n_fds,
             destinations: Array::read(raw.ptr_destinations, n_destinations)?,
-            n_destinations,
+            addressed: n_destinations > 0,
             errors,
         })
     }
@@ -300,16 +301,13 @@ impl Recv {
             raw.flags,
             abi::RECV_PEEK | abi::RECV_SEED | abi::RECV_INSTALL_FDS,
         )?;
-        let peek = raw.flags & abi::RECV_PEEK != 0;
-        let install_fds = raw.flags & abi::RECV_INSTALL_FDS != 0;
-        // A look at a message gives no files: it can be repeated, and each time would need new ones.
-        if peek && install_fds {
+        // A look at a message that stays in the queue is not offered.
+        if raw.flags & abi::RECV_PEEK != 0 {
             return Err(EINVAL);
         }
         Ok(Self {
-            peek,
             seed: raw.flags & abi::RECV_SEED != 0,
-            install_fds,
+            install_fds: raw.flags & abi::RECV_INSTALL_FDS != 0,
             max_offset: raw.max_offset,
             form: Form::Full(raw),
             out: arg,
@@ -320,7 +318,6 @@ impl Recv {
         let raw: abi::RecvAnon = user::read(arg)?;
         check_flags(raw.flags, abi::RECV_ANON_SEED | abi::RECV_ANON_INSTALL_FDS)?;
         Ok(Self {
-            peek: false,
             seed: raw.flags & abi::RECV_ANON_SEED != 0,
             install_fds: raw.flags & abi::RECV_ANON_INSTALL_FDS != 0,
             max_offset: raw.max_offset,

@@ -8,16 +8,58 @@
 
 use super::{
     command::Width,
+    pool::Pages,
+    user,
     user::Array, //
 };
+use crate::core::pool::Slice;
 use kernel::{
     alloc::KVVec,
     page::PAGE_SIZE,
-    prelude::*, //
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
 };
 
 /// One piece of user memory: `[address, length]`.
 type Vector = [u64; 2];
+
+/// Where the parts of a message lie in its slice.
+///
+/// The bytes come first, then, at the next multiple of 8, the IDs of handles, then the numbers of
+/// files. What is between and behind them is zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Bytes of payload.
+    pub(super) n_bytes: usize,
+    /// Handle IDs of 8 bytes.
+    pub(super) n_handles: usize,
+    /// File numbers of 4 bytes.
+    pub(super) n_fds: usize,
+}
+
+impl Layout {
+    /// Every part and every slice starts at a multiple of this.
+    const ALIGN: usize = 8;
+
+    /// Where the handle IDs start.
+    pub(super) fn handles(&self) -> usize {
+        self.n_bytes.next_multiple_of(Self::ALIGN)
+    }
+
+    /// Where the file numbers start.
+    pub(super) fn fds(&self) -> usize {
+        self.handles() + self.n_handles * size_of::<u64>()
+    }
+
+    /// Bytes of the slice: never none, so that each slice has an offset of its own.
+    pub(super) fn len(&self) -> usize {
+        let end = self.fds() + self.n_fds * size_of::<u32>();
+        end.next_multiple_of(Self::ALIGN).max(Self::ALIGN)
+    }
+}
 
 /// The payload of a message, not yet copied.
 pub(super) struct Payload {
@@ -84,5 +126,32 @@ impl Payload {
     /// Bytes in all.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Copies the bytes to the beginning of `slice`, and clears the rest of it.
+    ///
+    /// `EFAULT` if the sender's memory cannot be read; what was copied by then stays.
+    pub(super) fn copy_to(&self, slice: &mut Slice<Pages>) -> Result {
+        let mut vectors = self.vectors.iter();
+        let mut reader = UserSlice::new(UserPtr::from_addr(0), 0).reader();
+        slice
+            .for_each_chunk(0..self.len, |chunk| {
+                let mut rest = chunk;
+                while !rest.is_empty() {
+                    if reader.is_empty() {
+                        // The vectors have as many bytes as the range.
+                        let &[base, len] = vectors.next().ok_or(EFAULT)?;
+                        let len = usize::try_from(len).map_err(|_| EFAULT)?;
+                        reader = UserSlice::new(user::pointer(base)?, len).reader();
+                        continue;
+                    }
+                    let (now, later) = rest.split_at_mut(reader.len().min(rest.len()));
+                    reader.read_slice(now)?;
+                    rest = later;
+                }
+                Ok::<(), Error>(())
+            })
+            .map_err(|_| EFAULT)?;
+        slice.zero(self.len..slice.len()).map_err(|_| EFAULT)
     }
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The receive pool of a peer: its size, and how the file maps it.
+//!
+//! Takes no locks of its own.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    core::{
+        pool::{
+            NoMemory,
+            PageStore,
+            Pool, //
+        },
+        sync::Arc, //
+    },
+    shim::{
+        pages,
+        pages::{
+            Mapping,
+            NewMapping, //
+        }, //
+    },
+};
+use kernel::prelude::*;
+
+/// Size of every pool. Pages exist only where a slice has been.
+const SIZE: usize = (1 << 29) - 1;
+
+/// The pages of a pool.
+pub(super) struct Pages(pages::Pages);
+
+impl PageStore for Pages {
+    fn len(&self) -> usize {
+        SIZE
+    }
+
+    fn populate(&self, offset: usize, len: usize) -> Result<(), NoMemory> {
+        self.0.populate(offset, len).map_err(|_| NoMemory)
+    }
+
+    fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
+        self.0.with_any(offset, len, access)
+    }
+}
+
+/// Makes the pool of a peer that the calling task is opening, and pays for.
+pub(super) fn create() -> Result<Arc<Pool<Pages>>> {
+    Ok(Pool::new(Pages(pages::Pages::new(SIZE)?))?)
+}
+
+/// Maps a pool, to be read: `EPERM` if the area may be written or run.
+pub(super) fn map(pool: &Pool<Pages>, area: &NewMapping<'_>) -> Result {
+    area.try_clear_mayexec().map_err(|_| EPERM)?;
+    pool.store().0.map(area, Mapping::Detached)
+}
