@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `PEER_QUERY` and `PEER_RESET`: limits of a peer, and throwing away what it has.
+//!
+//! Locks: `ioctl` of the peer.
+
+#![deny(unsafe_code)]
+
+use super::{
+    abi,
+    command::Reset,
+    peer::Client,
+    user, //
+};
+use crate::core::{
+    quota::Limits,
+    sync::Relaxed, //
+};
+use kernel::{
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// Writes the properties of the peer to `out`.
+pub(super) fn query(client: &Client, out: UserPtr) -> Result {
+    let raw = {
+        let _turn = client.begin()?;
+        let limits = client.peer().account().report().limits;
+        let secctx = client.identity().want_secctx.load(Relaxed);
+        abi::PeerReset {
+            flags: 0,
+            peer_flags: if secctx { abi::PEER_WANT_SECCTX } else { 0 },
+            max_slices: limits.slices,
+            max_handles: limits.handles,
+            max_inflight_bytes: limits.bytes,
+            max_inflight_fds: limits.fds,
+        }
+    };
+    user::write(out, &raw)
+}
+
+/// Sets the properties that the request names, then drops the seed if that is wanted.
+///
+/// `EINVAL` for a flush of everything else, which is not offered; nothing has happened then.
+pub(super) fn reset(client: &Client, request: &Reset) -> Result {
+    if request.flush {
+        return Err(EINVAL);
+    }
+    let _turn = client.begin()?;
+    if let Some(want) = request.want_secctx {
+        client.identity().want_secctx.store(want, Relaxed);
+    }
+    let account = client.peer().account();
+    let old = account.report().limits;
+    account.set_limits(Limits {
+        slices: request.max_slices.unwrap_or(old.slices),
+        bytes: request.max_inflight_bytes.unwrap_or(old.bytes),
+        handles: request.max_handles.unwrap_or(old.handles),
+        fds: request.max_inflight_fds.unwrap_or(old.fds),
+    });
+    if request.flush_seed {
+        let seed = client.table().replace_seed(None);
+        drop(seed);
+    }
+    Ok(())
+}

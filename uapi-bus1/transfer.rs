@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `HANDLE_TRANSFER`: a handle for a peer whose file descriptor the caller has.
+//!
+//! This is how the first handle gets anywhere. The other peer gets a reference as if it had received
+//! it in a message, but there is no message and no place in the order.
+//!
+//! Locks: `ioctl` of the calling peer; under it `table` of the calling peer, then, after that is
+//! released, `table` of the other.
+
+#![deny(unsafe_code)]
+
+use super::{
+    abi,
+    command::{
+        HandleTransfer,
+        Target, //
+    },
+    device::Device,
+    errors,
+    peer::Client,
+    table::{
+        Fresh,
+        Spots, //
+    },
+    user, //
+};
+use crate::{
+    core::{
+        handle::LinkError,
+        node::Node,
+        personality::Via,
+        quota::{
+            Account,
+            Amounts, //
+        }, //
+    },
+    shim::{
+        device,
+        files,
+        security, //
+    },
+};
+use kernel::prelude::*;
+
+/// Gives a handle to another peer, or once more to this one.
+pub(super) fn transfer(client: &Client, mut request: HandleTransfer) -> Result {
+    // The argument is written once before anything happens, with what it has.
+    user::write(request.out, &request.raw)?;
+    let id = match request.target {
+        Target::Own => give(client, client, request.source)?,
+        Target::BadFd => return Err(EBADF),
+        Target::Fd(fd) => {
+            let file = files::get(fd)?;
+            let other = device::data_of::<Device>(&file).ok_or(EOPNOTSUPP)?;
+            give(client, &other, request.source)?
+        }
+    };
+    request.raw.dst_handle = id;
+    user::write(request.out, &request.raw)
+}
+
+/// Gives what `source` names to `other`; returns the ID there.
+fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
+    other.check()?;
+    let mut fresh = Fresh::new();
+    let mut spots = Spots::new();
+    let _turn = client.begin()?;
+    let handle = client.resolve(source, &mut fresh)?;
+    let node = handle.node();
+    if node.death().is_some() {
+        return Ok(abi::HANDLE_INVALID);
+    }
+    spots.fill(1)?;
+    if security::has_hooks() {
+        security::transfer_binder(&client.identity().cred, &other.identity().cred)?;
+    }
+
+    let (account, payer) = (other.peer().account(), client.payer());
+    let new = node.handle_of(other.peer().anchor()).is_none();
+    let mut charge = Account::charge(
+        account,
+        payer,
+        Amounts {
+            handles: new.into(),
+            ..Amounts::NONE
+        },
+    )
+    .map_err(errors::over_limit)?;
+    let strong = match Node::strong_to(node, other.peer().anchor(), Via::Any) {
+        Ok(strong) => strong,
+        Err(LinkError::Dead) => return Ok(abi::HANDLE_INVALID),
+        Err(error) => return Err(errors::link(error)),
+    };
+    strong.handle().part().pay(&mut charge);
+    client.pay_for(&mut fresh)?;
+
+    client.table().publish(&mut fresh);
+    let adopted = {
+        let mut table = other.table();
+        match table.check() {
+            Ok(()) => Ok(table.adopt(strong, &mut spots)),
+            Err(error) => Err((error, strong)),
+        }
+    };
+    match adopted {
+        Ok(id) => id.ok_or(ENOMEM),
+        Err((error, strong)) => {
+            // The other peer has ended meanwhile.
+            client.table().retract(&mut fresh);
+            drop(strong);
+            Err(error)
+        }
+    }
+}
