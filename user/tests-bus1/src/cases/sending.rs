@@ -311,7 +311,7 @@ fn counts_at_their_limits() -> Verdict {
 
 /// SEND to an own node with these raw vectors.
 fn send_vectors(peer: &Peer, vectors: &[(u64, u64)]) -> Result<(), Errno> {
-    let to = [0x100];
+    let to = [0x100_u64];
     let raw: Vec<u64> = vectors.iter().flat_map(|(at, len)| [*at, *len]).collect();
     let arg = bus1_cmd_send {
         ptr_destinations: to.as_ptr() as u64,
