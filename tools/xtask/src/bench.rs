@@ -62,15 +62,11 @@ fn per_trip(output: &str) -> Option<u64> {
     let line = output
         .lines()
         .find_map(|line| line.trim().strip_prefix("roundtrip_64B "))?;
-    let value = |name: &str| -> Option<u64> {
-        line.split_whitespace()
-            .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?
-            .parse()
-            .ok()
-    };
-    value("instructions")?
-        .checked_div(value("iterations")?)
-        .filter(|cost| *cost > 0)
+    let figure = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("instructions_per_trip="))?;
+    let cost = figure.parse::<f64>().ok()?.round();
+    (1.0..1e12).contains(&cost).then_some(cost as u64)
 }
 
 #[cfg(test)]
@@ -79,16 +75,14 @@ mod tests {
 
     #[test]
     fn the_figure_is_read() {
+        let line = "x\nroundtrip_64B iterations=10 instructions_per_trip=100.5\r\n";
+        assert_eq!(per_trip(line), Some(101));
         assert_eq!(
-            per_trip("x\nroundtrip_64B iterations=10 instructions=1005\r\n"),
-            Some(100)
-        );
-        assert_eq!(
-            per_trip("roundtrip_64B iterations=0 instructions=5\n"),
+            per_trip("roundtrip_64B iterations=10 ticks_per_trip=100.5\n"),
             None
         );
         assert_eq!(
-            per_trip("roundtrip_64B iterations=10 instructions=5\n"),
+            per_trip("roundtrip_64B iterations=10 instructions_per_trip=0.0\n"),
             None
         );
         assert_eq!(per_trip("nothing"), None);

@@ -17,7 +17,10 @@ use crate::run::Run;
 use crate::session::{Session, Trial};
 
 /// What building Android's programs takes beyond what kernels need.
-const AOSP_PACKAGES: &[&str] = &["aidl", "googletest", "libc++-19-dev", "libc++abi-19-dev"];
+pub const AOSP_PACKAGES: &[&str] = &["aidl", "googletest", "libc++-19-dev", "libc++abi-19-dev"];
+
+/// What building static programs on rsbinder takes.
+pub const RSBINDER_PACKAGES: &[&str] = &["libc6-dev"];
 
 /// Takes a program's verdicts and the guest's into the report.
 fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
@@ -150,7 +153,7 @@ pub fn aosp(session: &mut Session<'_>) -> Result<()> {
 
 /// rsbinder on both drivers.
 pub fn clients(session: &mut Session<'_>) -> Result<()> {
-    foreign(session, "rsbinder", &["libc6-dev"])
+    foreign(session, "rsbinder", RSBINDER_PACKAGES)
 }
 
 /// Programs of others, built and run by the scripts of `android/<name>`.

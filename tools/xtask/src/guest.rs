@@ -122,13 +122,13 @@ impl<'a> Uml<'a> {
             command: "busybox nproc".into(),
             limit: PROBE_LIMIT,
         };
-        if guest.run(&probe())?.exit == Some(0) {
+        if guest.run(&probe(), |_| {})?.exit == Some(0) {
             return Ok(guest);
         }
         ctx.ui
             .say("the guest does not boot with two CPUs here: going on with one");
         guest.mode = &[];
-        let boot = guest.run(&probe())?;
+        let boot = guest.run(&probe(), |_| {})?;
         if boot.exit != Some(0) {
             bail!(
                 "User Mode Linux does not boot on this machine ({}): its console is {}; /dev/shm must be a tmpfs mounted without noexec",
@@ -165,13 +165,16 @@ impl<'a> Uml<'a> {
         args
     }
 
-    /// Boots for one job, to the end.
-    pub fn run(&self, job: &Job) -> Result<Boot> {
+    /// Boots for one job, to the end. `line` sees each line that the command
+    /// prints, as it comes.
+    pub fn run(&self, job: &Job, mut line: impl FnMut(&str)) -> Result<Boot> {
         let dir = self.prepare(job, "")?;
         let mut step = self
             .ctx
             .ui
             .step(&format!("guest {}: {}", self.name, job.name), 0);
+        let out = dir.join("out");
+        let output = out.join("output");
         // timeout kills the guest even when xtask itself is gone by then.
         let ended = Run::new("timeout", "the guest", self.console(&job.name))
             .args(["--foreground", "-k", "5"])
@@ -180,11 +183,11 @@ impl<'a> Uml<'a> {
             .args(self.arguments(&dir))
             .arg("con0=null,fd:1")
             .limit(job.limit + Duration::from_secs(10))
-            .collect(&mut step, |_, _| {})?;
+            .follow(&output)
+            .collect(&mut step, |step, text| step.suspend(|| line(text)))?;
         step.done();
         let (exit, problems) = judge(&ended.output, &self.tree);
-        let out = dir.join("out");
-        let output = read_lossy(&out.join("output")).unwrap_or_default();
+        let output = read_lossy(&output)?;
         Ok(Boot {
             exit,
             output,
@@ -223,6 +226,7 @@ impl<'a> Uml<'a> {
         if self.tree.has("CONFIG_DEBUG_KMEMLEAK") {
             settings.push_str(&format!("KMEMLEAK={KMEMLEAK_AGE}\n"));
         }
+        fs::write(dir.join("out/output"), "")?;
         fs::write(dir.join("settings"), settings)?;
         fs::write(dir.join("command"), format!("{}\n", job.command))?;
         Ok(dir)

@@ -3,7 +3,7 @@
 //! Suite `lint`: what can be judged without running the code.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -91,21 +91,19 @@ fn layers(repo: &Path, files: &[String]) -> Result<(), String> {
     none_of(problems)
 }
 
+/// Each file by itself through standard input: given a path, rustfmt would go on
+/// to the modules that the file declares, generated ones too.
 fn rustfmt(ctx: &Ctx, files: &[String]) -> Result<(), String> {
+    const EACH: &str = "bad=0\nfor file; do rustfmt --check --edition 2021 --config-path . \
+                        <\"$file\" || { echo \"in $file\"; bad=1; }; done\nexit $bad";
     let sources = files
         .iter()
         .filter(|file| file.ends_with(".rs") && !rules::is_generated(file));
-    let run = Run::new("rustfmt", "rustfmt", ctx.log("rustfmt"))
+    let run = Run::new("sh", "rustfmt", ctx.log("rustfmt"))
         .dir(&ctx.repo)
-        .args([
-            "--check",
-            "--config",
-            "skip_children=true",
-            "--edition",
-            "2021",
-        ]);
-    // skip_children is for nightly only: a stable rustfmt says so and goes on.
-    finish(ctx, run.args(sources.map(PathBuf::from)), "rustfmt --check")
+        .args(["-c", EACH, "sh"])
+        .args(sources);
+    finish(ctx, run, "rustfmt --check")
 }
 
 fn clippy(ctx: &Ctx, name: &str, manifest: &Path) -> Result<(), String> {

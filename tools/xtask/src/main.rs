@@ -7,6 +7,7 @@ mod cache;
 mod config;
 mod console;
 mod ctx;
+mod demo;
 mod drivers;
 mod fetch;
 mod graft;
@@ -49,6 +50,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Show Android's programs and native ones on one engine.
+    Demo {
+        /// Use this built UML tree instead of building a kernel.
+        #[arg(long, value_name = "PATH")]
+        kernel: Option<PathBuf>,
+    },
     /// Run test suites: all, or those named.
     Test {
         /// Which suites.
@@ -112,6 +119,7 @@ fn run(task: Task) -> Result<bool> {
             kernel,
         } => alone(kernel, |ctx| test(ctx, &suites, verbose)),
         Task::Lint => alone(None, |ctx| test(ctx, &[Suite::Lint], true)),
+        Task::Demo { kernel } => alone(kernel, demo::run),
         Task::Bench { quick: _, kernel } => alone(kernel, bench::quick),
         Task::Shell { kernel } => alone(kernel, shell),
         Task::Graft { tree, undo } => graft::run(&Ctx::new(None)?, &tree, undo),

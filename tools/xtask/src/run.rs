@@ -24,6 +24,7 @@ pub struct Run {
     command: Command,
     what: String,
     log: PathBuf,
+    followed: Option<PathBuf>,
     limit: Option<Duration>,
 }
 
@@ -49,6 +50,7 @@ impl Run {
             command: Command::new(program),
             what: what.to_owned(),
             log,
+            followed: None,
             limit: None,
         }
     }
@@ -89,6 +91,12 @@ impl Run {
         self
     }
 
+    /// Follows this file, which must be there, instead of the log.
+    pub fn follow(mut self, path: &Path) -> Self {
+        self.followed = Some(path.to_owned());
+        self
+    }
+
     /// Runs it and returns how it ended, good or bad. `line` sees each line of
     /// output as it comes.
     pub fn collect(
@@ -114,7 +122,7 @@ impl Run {
                     self.command.get_program().to_string_lossy()
                 )
             })?;
-        let mut tail = Tail::new(&self.log)?;
+        let mut tail = Tail::new(self.followed.as_ref().unwrap_or(&self.log))?;
         let status = wait(&mut child, self.limit, || {
             step.tick();
             for text in tail.lines()? {

@@ -78,6 +78,11 @@ impl<'a> Session<'a> {
 
     /// Boots a guest with a driver for one program.
     pub fn boot(&mut self, trial: &Trial<'_>) -> Result<Boot> {
+        self.boot_and_follow(trial, |_| {})
+    }
+
+    /// The same; `line` sees what the program prints, as it prints it.
+    pub fn boot_and_follow(&mut self, trial: &Trial<'_>, line: impl FnMut(&str)) -> Result<Boot> {
         let ctx = self.ctx;
         let guest = self.guest(trial.variant)?;
         // KASAN makes everything several times slower.
@@ -86,14 +91,15 @@ impl<'a> Session<'a> {
         } else {
             1
         };
-        guest.run(&Job {
+        let job = Job {
             name: format!("{}-{}", trial.name, trial.driver.name()),
             driver: trial.driver,
             modules: driver_modules(ctx, &guest.tree, trial.driver)?,
             binderfs: trial.binderfs,
             command: trial.command.clone(),
             limit: Duration::from_secs(trial.seconds * patience),
-        })
+        };
+        guest.run(&job, line)
     }
 }
 

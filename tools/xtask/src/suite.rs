@@ -93,14 +93,17 @@ fn kunit(session: &mut Session<'_>) -> Result<()> {
         let ctx = session.ctx;
         let guest = session.guest(variant)?;
         let built = module::build(ctx, &guest.tree, &module::FULL, false)?;
-        let boot = guest.run(&Job {
-            name: "kunit".into(),
-            driver: Driver::None,
-            modules: vec![built.dir.join("bus1_kunit.ko")],
-            binderfs: false,
-            command: "cat /sys/kernel/debug/kunit/bus1_*/results".into(),
-            limit: Duration::from_secs(300),
-        })?;
+        let boot = guest.run(
+            &Job {
+                name: "kunit".into(),
+                driver: Driver::None,
+                modules: vec![built.dir.join("bus1_kunit.ko")],
+                binderfs: false,
+                command: "cat /sys/kernel/debug/kunit/bus1_*/results".into(),
+                limit: Duration::from_secs(300),
+            },
+            |_| {},
+        )?;
         let prefix = format!("kunit/{}", variant.name());
         session
             .report

@@ -113,6 +113,14 @@ impl Step {
         }
     }
 
+    /// Prints something of its own without tearing the bar.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     /// Says how long it took and takes the bar away.
     pub fn done(mut self) {
         if let Some(bar) = self.bar.take() {
