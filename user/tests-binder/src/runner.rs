@@ -30,13 +30,9 @@ pub struct Verdict {
 
 const END: char = '\u{4}';
 
-fn conduct(case: &Case, dir: &str, device: &str, mut trace: File) -> ! {
-    let run = || -> Res {
-        // An area that no earlier case has used.
-        shm::init()?;
-        let copy = trace.try_clone()?;
-        (case.run)(&Cx::new(dir, &format!("{dir}/{device}"), copy))
-    };
+/// Child: runs the script and tells the parent how it ended.
+fn conduct(script: impl FnOnce(File) -> Res, mut trace: File) -> ! {
+    let run = || script(trace.try_clone()?);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
     let last = match result {
         Ok(Ok(())) => String::new(),
@@ -76,7 +72,7 @@ fn listen(from: &OwnedFd, limit: Duration) -> Verdict {
         (true, "") => None,
         (true, why) => Some(why.to_owned()),
         (false, _) if Instant::now() < deadline => Some("the conductor died".into()),
-        (false, _) => Some(format!("no end after {} s", limit.as_secs())),
+        (false, _) => Some(format!("no end after {limit:?}")),
     };
     Verdict {
         outcome: outcome.lines().map(str::to_owned).collect(),
@@ -84,41 +80,59 @@ fn listen(from: &OwnedFd, limit: Duration) -> Verdict {
     }
 }
 
-/// Kills a process group and reaps everything that was forked.
-fn sweep(group: Pid) {
+/// Kills a process group and reaps everything that was forked. Says whether
+/// nothing is left.
+fn sweep(group: Pid) -> bool {
     let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {
         let _ = process::kill_process_group(group, Signal::KILL);
         match process::wait(WaitOptions::NOHANG) {
             Ok(Some(_)) => {}
             Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-            Err(_) => return,
+            Err(_) => return true,
         }
     }
+    false
 }
 
-/// Runs one case. `device` is the name of its device.
-pub fn run_case(case: &Case, dir: &str, device: &str, limit: Duration) -> Res<Verdict> {
-    let (added, ..) = ctl_add(dir, device.as_bytes())?;
-    same("CTL_ADD", added, 0)?;
+/// Runs a script in a process group of its own, with a time limit. What it
+/// writes to the file becomes the outcome, a line per step.
+///
+/// Reaps all children of the caller, who should be a subreaper.
+pub fn supervise(limit: Duration, script: impl FnOnce(File) -> Res) -> Res<Verdict> {
     let (reader, writer) = rustix::pipe::pipe()?;
-    // SAFETY: This process has one thread, so nothing is half done in the
-    // child.
+    // SAFETY: The caller has no other thread that could leave something half
+    // done in the child.
     let pid = match unsafe { libc::fork() } {
         -1 => return Err(Fail("fork failed".into())),
         0 => {
             let _ = process::setpgid(None, None);
             drop(reader);
-            conduct(case, dir, device, File::from(writer))
+            conduct(script, File::from(writer))
         }
         pid => Pid::from_raw(pid).ok_or_else(|| Fail("fork failed".into()))?,
     };
     // Both sides do it, so that the group exists whoever comes first.
     let _ = process::setpgid(Some(pid), Some(pid));
     drop(writer);
-    let verdict = listen(&reader, limit);
-    sweep(pid);
-    std::fs::remove_file(format!("{dir}/{device}"))?;
+    let mut verdict = listen(&reader, limit);
+    if !sweep(pid) {
+        verdict.failure = Some("left processes that can't be killed".into());
+    }
+    Ok(verdict)
+}
+
+/// Runs one case. `device` is the name of its device.
+pub fn run_case(case: &Case, dir: &str, device: &str, limit: Duration) -> Res<Verdict> {
+    let (added, ..) = ctl_add(dir, device.as_bytes())?;
+    same("CTL_ADD", added, 0)?;
+    let path = format!("{dir}/{device}");
+    let verdict = supervise(limit, |trace| {
+        // An area that no earlier case has used.
+        shm::init()?;
+        (case.run)(&Cx::new(dir, &path, trace))
+    })?;
+    std::fs::remove_file(&path)?;
     Ok(verdict)
 }
 
