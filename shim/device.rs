@@ -171,15 +171,14 @@ impl<T: FileOps> Table<T> {
     ///
     /// `file` is being opened with this table.
     unsafe fn open(device: ArcBorrow<'_, T::Device>, file: *mut bindings::file) -> Result {
+        // What can fail is done first: a peer that was opened is always released.
+        let open = KBox::<Open<T>>::new_uninit(GFP_KERNEL)?;
         // SAFETY: A file that is being opened is valid, and nobody else has it.
         let data = T::open(device, unsafe { File::from_raw_file(file) })?;
-        let open = KBox::new(
-            Open::<T> {
-                data,
-                anchor: Anchor::new(),
-            },
-            GFP_KERNEL,
-        )?;
+        let open = open.write(Open {
+            data,
+            anchor: Anchor::new(),
+        });
         // SAFETY: The private data belongs to the table's callbacks.
         unsafe { (*file).private_data = KBox::into_raw(open).cast() };
         Ok(())

@@ -24,6 +24,7 @@
 //! lock, then what `unmap_mapping_range` takes, then `slots`.
 
 use core::{
+    mem,
     ops::Deref,
     ptr::{
         self,
@@ -68,7 +69,11 @@ const MAX_BYTES: usize = 1 << 32;
 /// # Invariants
 ///
 /// The pointer owns one reference of the page's count.
+#[repr(transparent)]
 struct PageRef(NonNull<bindings::page>);
+
+// SAFETY: `PageRef` has the layout of `NonNull`, so `None` is a null pointer.
+unsafe impl pin_init::ZeroableOption for PageRef {}
 
 // SAFETY: A page may be used and freed by any thread.
 unsafe impl Send for PageRef {}
@@ -88,7 +93,7 @@ impl PageRef {
     /// Gives the reference away.
     fn into_raw(self) -> *mut bindings::page {
         let raw = self.as_ptr();
-        core::mem::forget(self);
+        mem::forget(self);
         raw
     }
 
@@ -155,7 +160,8 @@ impl Drop for Payer {
 
 type Slots = [Option<PageRef>; FAN_OUT];
 
-/// The array, in two levels: a big pool that is hardly used costs little.
+/// The array, in two levels, each made when it is needed: a big pool that is hardly used costs
+/// little, and one that is not used nothing.
 struct Table {
     levels: KVec<Option<KBox<Slots>>>,
     count: usize,
@@ -217,20 +223,32 @@ impl Inner {
 
     /// Makes sure that there is a table for the slots of `level`.
     fn make_level(&self, level: usize) -> Result {
-        if self
-            .slots
-            .lock()
-            .levels
-            .get(level)
-            .is_some_and(Option::is_some)
-        {
-            return Ok(());
+        let mut levels = KVec::new();
+        let table = self.slots.lock();
+        let (top, bottom) = (
+            table.levels.is_empty(),
+            table.levels.get(level).is_none_or(Option::is_none),
+        );
+        drop(table);
+        if top {
+            let nr = (self.len >> PAGE_SHIFT).div_ceil(FAN_OUT);
+            levels.reserve(nr, GFP_KERNEL_ACCOUNT)?;
+            for _ in 0..nr {
+                levels.push_within_capacity(None)?;
+            }
         }
-        let mut fresh = Some(KBox::new([const { None }; FAN_OUT], GFP_KERNEL_ACCOUNT)?);
+        let mut slots = match bottom {
+            true => Some(KBox::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?),
+            false => None,
+        };
         let mut table = self.slots.lock();
+        // Where somebody else was faster, ours is freed after unlock.
+        if table.levels.is_empty() {
+            mem::swap(&mut table.levels, &mut levels);
+        }
         let slot = table.levels.get_mut(level).ok_or(EFAULT)?;
         if slot.is_none() {
-            *slot = fresh.take();
+            *slot = slots.take();
         }
         drop(table);
         Ok(())
@@ -356,18 +374,12 @@ impl Pages {
         if max_bytes == 0 || max_bytes > MAX_BYTES {
             return Err(EINVAL);
         }
-        let len = max_bytes.next_multiple_of(PAGE_SIZE);
-        let nr_levels = (len >> PAGE_SHIFT).div_ceil(FAN_OUT);
-        let mut levels = KVec::with_capacity(nr_levels, GFP_KERNEL_ACCOUNT)?;
-        for _ in 0..nr_levels {
-            levels.push(None, GFP_KERNEL_ACCOUNT)?;
-        }
         let inner = Arc::pin_init(
-            try_pin_init!(Inner {
-                slots <- new_spinlock!(Table { levels, count: 0 }, "bus1_pages"),
+            pin_init!(Inner {
+                slots <- new_spinlock!(Table { levels: KVec::new(), count: 0 }, "bus1_pages"),
                 file: SetOnce::new(),
                 payer: Payer::current(),
-                len,
+                len: max_bytes.next_multiple_of(PAGE_SIZE),
                 torn: Atomic::new(false),
             }),
             GFP_KERNEL_ACCOUNT,
