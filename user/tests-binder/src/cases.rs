@@ -16,6 +16,7 @@ mod po;
 mod rc;
 mod te;
 mod th;
+mod tn;
 mod tx;
 
 /// One case.
@@ -47,6 +48,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         th::CASES,
         cm::CASES,
         tx::CASES,
+        tn::CASES,
         te::CASES,
         ow::CASES,
         ob::CASES,

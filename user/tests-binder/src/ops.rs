@@ -123,6 +123,12 @@ pub fn memfd(_: [u64; 6]) -> i64 {
     code(fs::memfd_create("case", MemfdFlags::empty()).map(|fd| i64::from(fd.into_raw_fd())))
 }
 
+/// () -> a pipe: the reading end, and 65536 times the writing end
+pub fn pipe(_: [u64; 6]) -> i64 {
+    let ends = rustix::pipe::pipe();
+    code(ends.map(|(r, w)| i64::from(r.into_raw_fd()) | i64::from(w.into_raw_fd()) << 16))
+}
+
 /// (fd, length, writable) -> address
 pub fn mmap([fd, length, writable, ..]: [u64; 6]) -> i64 {
     let mut prot = ProtFlags::READ;

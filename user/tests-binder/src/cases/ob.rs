@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = &[
     case!(55 ob_fd_in_a_reply),
     case!(56 ob_fd_table_full_at_a_call),
     case!(56 ob_fd_table_full_at_a_reply),
+    case!(54 ob_undelivered_files_are_put),
     case!(60 ob_malformed_lists),
     case!(61 ob_failure_at_each_position),
 ];
@@ -239,6 +240,48 @@ fn ob_fd_table_full_at_a_reply(cx: &Cx) -> Res {
     m.answer_with(Tx::answer().object(Obj::fd(fd)))?;
     a.read()?.expect("NOOP COMPLETE FAILED_REPLY")?;
     a.idle()
+}
+
+/// Makes a pipe in `t`, sends its writing end away with `send`, closes the
+/// sender's own copy, and gives the reading end.
+fn send_away(t: &Thread, send: impl FnOnce(Obj) -> Res) -> Res<u64> {
+    let ends = t.run(ops::pipe, &[])? as u64;
+    let (reader, writer) = (ends & 0xffff, ends >> 16);
+    send(Obj::fd(writer as i32))?;
+    t.run(ops::close, &[writer])?;
+    Ok(reader)
+}
+
+fn ob_undelivered_files_are_put(cx: &Cx) -> Res {
+    const HUP: i64 = libc::POLLHUP as i64;
+    let (m, a) = cx.pair()?;
+    let a2 = a.thread("A2")?;
+    let put =
+        |reader| -> Res { same("put", a.step("poll pipe", ops::poll, &[reader, 8000])?, HUP) };
+    // A message that fails at a later object.
+    let tx = |object| Tx::to(0).object(object).object(Obj::handle(99));
+    put(send_away(&a, |object| {
+        refused(&a, tx(object), libc::EINVAL)
+    })?)?;
+    // Not read before the receiver dies: a one-way, one behind it, a call.
+    let one_way = |object| {
+        let tx = Tx::to(0).object(object).one_way();
+        a.write_read(&bc().call(tx))?
+            .expect("NOOP COMPLETE")
+            .map(drop)
+    };
+    let first = send_away(&a, one_way)?;
+    let second = send_away(&a, one_way)?;
+    let third = send_away(&a, |object| a2.write(&bc().call(Tx::to(0).object(object))))?;
+    for reader in [first, second, third] {
+        same("held", a.step("poll pipe", ops::poll, &[reader, 0])?, 0)?;
+    }
+    m.kill()?;
+    for reader in [first, second, third] {
+        put(reader)?;
+    }
+    a2.read()?.expect("NOOP COMPLETE DEAD_REPLY")?;
+    Ok(())
 }
 
 fn ob_malformed_lists(cx: &Cx) -> Res {

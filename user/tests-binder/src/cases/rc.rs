@@ -18,6 +18,8 @@ pub(super) const CASES: &[Case] = &[
     case!(63 rc_unknown_handles),
     case!(64 rc_lowest_free_number),
     case!(64 rc_thousand_handles),
+    case!(62 rc_holder_dies),
+    case!(62 rc_holder_dies_with_a_buffer),
     case!(65 rc_exiting_thread_passes_node_items_on),
 ];
 
@@ -244,6 +246,28 @@ fn rc_thousand_handles(cx: &Cx) -> Res {
         cx.hand_in(&a, &m, Obj::node(Node::new(8)))?.value,
         2,
     )
+}
+
+fn rc_holder_dies(cx: &Cx) -> Res {
+    let (_m, s, a, _h) = cx.trio(NODE)?;
+    s.idle()?;
+    a.kill()?;
+    s.read()?.expect("NOOP RELEASE(20,21) DECREFS(20,21)")?;
+    s.idle()
+}
+
+fn rc_holder_dies_with_a_buffer(cx: &Cx) -> Res {
+    let (m, a) = cx.pair()?;
+    // The only reference lies in a buffer that is never freed.
+    let tx = Tx::to(0).object(Obj::node(NODE)).one_way();
+    a.write_read(&bc().call(tx))?
+        .expect("NOOP INCREFS(20,21) ACQUIRE(20,21) COMPLETE")?;
+    a.write(&bc().both_done(NODE))?;
+    m.accept()?;
+    a.idle()?;
+    m.kill()?;
+    a.read()?.expect("NOOP RELEASE(20,21) DECREFS(20,21)")?;
+    Ok(())
 }
 
 fn rc_exiting_thread_passes_node_items_on(cx: &Cx) -> Res {
