@@ -94,9 +94,7 @@ impl Peer {
         let mut commands = [0; FREE + MESSAGE];
         commands[..4].copy_from_slice(&bc::FREE_BUFFER.to_ne_bytes());
         commands[FREE..FREE + 4].copy_from_slice(&command.to_ne_bytes());
-        // SAFETY: A message is 64 bytes of integers without padding.
-        let bytes: [u8; 64] = unsafe { std::mem::transmute(message) };
-        commands[FREE + 4..].copy_from_slice(&bytes);
+        commands[FREE + 4..].copy_from_slice(&message.bytes());
         Ok(Peer {
             device,
             commands,

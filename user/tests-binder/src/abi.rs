@@ -208,6 +208,27 @@ pub struct TransactionData {
     pub offsets: u64,
 }
 
+impl TransactionData {
+    /// Its bytes, as they stand behind a command.
+    pub fn bytes(&self) -> [u8; 64] {
+        let words = [
+            self.target,
+            self.cookie,
+            u64::from(self.code) | u64::from(self.flags) << 32,
+            u64::from(self.sender_pid as u32) | u64::from(self.sender_euid) << 32,
+            self.data_size,
+            self.offsets_size,
+            self.buffer,
+            self.offsets,
+        ];
+        let mut out = [0; 64];
+        for (to, word) in out.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        out
+    }
+}
+
 /// Argument of [`nr::GET_EXTENDED_ERROR`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

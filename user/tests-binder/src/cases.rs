@@ -14,6 +14,7 @@ mod ob;
 mod ow;
 mod po;
 mod rc;
+mod st;
 mod te;
 mod th;
 mod tn;
@@ -58,6 +59,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         po::CASES,
         fs::CASES,
         bad::CASES,
+        st::CASES,
     ]
     .into_iter()
     .flatten()

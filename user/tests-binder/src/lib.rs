@@ -13,6 +13,7 @@
 //! - [`shm`], [`ops`]: how the conductor has an actor do something;
 //! - [`wire`], [`returns`]: command streams out, return codes in;
 //! - [`world`], [`actor`], [`request`]: what the cases are written with;
+//! - [`stress`]: actors that run by themselves;
 //! - [`cases`]: the cases;
 //! - [`runner`], [`compare`]: TAP, time-outs, comparison of two drivers.
 
@@ -25,5 +26,6 @@ pub mod request;
 pub mod returns;
 pub mod runner;
 pub mod shm;
+pub mod stress;
 pub mod wire;
 pub mod world;

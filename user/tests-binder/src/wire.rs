@@ -329,18 +329,7 @@ impl Bc {
 
     fn message(mut self, plain: u32, sg: u32, tx: &Tx) -> Self {
         self = self.word(if tx.extra.is_some() { sg } else { plain });
-        let data = tx.place();
-        for value in [
-            data.target,
-            data.cookie,
-            u64::from(data.code) | u64::from(data.flags) << 32,
-            0,
-        ] {
-            self = self.long(value);
-        }
-        for value in [data.data_size, data.offsets_size, data.buffer, data.offsets] {
-            self = self.long(value);
-        }
+        self.bytes.extend_from_slice(&tx.place().bytes());
         match tx.extra {
             Some(extra) => self.long(extra),
             None => self,
