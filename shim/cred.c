@@ -28,11 +28,6 @@ u32 bus1_uid_in_munged(struct user_namespace *ns, kuid_t uid)
 	return from_kuid_munged(ns, uid);
 }
 
-u32 bus1_gid_in(struct user_namespace *ns, kgid_t gid)
-{
-	return from_kgid(ns, gid);
-}
-
 u32 bus1_gid_in_munged(struct user_namespace *ns, kgid_t gid)
 {
 	return from_kgid_munged(ns, gid);

@@ -78,12 +78,6 @@ impl Gid {
         Self(unsafe { abi::bus1_current_gid() })
     }
 
-    /// Returns the number of this group in `ns`, or `None` if it is not mapped there.
-    pub(crate) fn in_ns(self, ns: &UserNs) -> Option<u32> {
-        // SAFETY: `ns` holds a reference, so the namespace is alive.
-        mapped(unsafe { abi::bus1_gid_in(ns.as_ptr(), self.0) })
-    }
-
     /// Returns the number of this group in `ns`, or the overflow id if it is not mapped there.
     pub(crate) fn in_ns_or_overflow(self, ns: &UserNs) -> u32 {
         // SAFETY: `ns` holds a reference, so the namespace is alive.
@@ -134,11 +128,6 @@ impl UserNs {
     pub(crate) fn of(cred: &Credential) -> Self {
         // SAFETY: The field never changes, and `cred` keeps its namespace alive meanwhile.
         unsafe { Self::get((*cred.as_ptr()).user_ns) }
-    }
-
-    /// Returns a number that no other living user namespace has.
-    pub(crate) fn id(&self) -> usize {
-        self.0.as_ptr().addr()
     }
 
     fn as_ptr(&self) -> *mut bindings::user_namespace {

@@ -195,13 +195,6 @@ impl WaitQueue {
         self.wake_key(events.bits());
     }
 
-    /// Like [`Self::wake`], for a caller that is about to sleep itself: the sleeper may take over
-    /// its CPU.
-    pub(crate) fn wake_sync(&self, events: PollMask) {
-        // SAFETY: The head is valid; a poll key is a number in the form of a pointer.
-        unsafe { bindings::__wake_up_sync_key(self.head(), TASK_NORMAL, key(events.bits())) };
-    }
-
     /// Tells epoll that the queue is gone: its entries are detached, and it looks once more.
     pub(crate) fn hang_up(&self) {
         self.wake_key(abi::bus1_poll_BUS1_POLL_HUP | abi::bus1_poll_BUS1_POLL_FREE);
