@@ -40,7 +40,6 @@ use super::{
         When, //
     },
     queue::Queue,
-    stats::Stats,
     sync::{
         new_spinlock,
         pin_data,
@@ -106,6 +105,8 @@ pub(crate) enum Peeked<'a, P: Personality> {
     Message(&'a Message<P>),
     /// The end of this node.
     Watch(&'a Arc<Node<P>>),
+    /// Who holds this node has changed.
+    Counts(&'a Arc<Node<P>>),
     /// Anything else that has no payload.
     Other,
 }
@@ -115,6 +116,7 @@ impl<'a, P: Personality> Peeked<'a, P> {
         match body {
             Body::Message(message) => Self::Message(message),
             Body::Watch(_, node) => Self::Watch(node),
+            Body::Counts(node) => Self::Counts(node),
             _ => Self::Other,
         }
     }
@@ -137,7 +139,6 @@ impl<P: Personality> Anchor<P> {
             slots,
             free: None,
             part,
-            stats: Stats::default(),
         };
         try_arc(pin_init!(Self {
             id,
@@ -193,11 +194,6 @@ impl<P: Personality> Anchor<P> {
     pub(super) fn open(&self, peer: Arc<Peer<P>>) {
         let before = self.locked(|inbox| inbox.live.replace(peer));
         drop(before);
-    }
-
-    /// What has passed through this inbox so far.
-    pub(crate) fn stats(&self) -> Stats {
-        self.locked(|inbox| inbox.stats)
     }
 
     /// Adds a queue.

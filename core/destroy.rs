@@ -27,6 +27,7 @@ use super::{
         Notice,
         Personality, //
     },
+    stats::Counter,
     sync::{
         AllocError,
         Arc,
@@ -61,6 +62,7 @@ pub(crate) fn destroy<'a, P: Personality>(
         high = condemn(node, &record, index as u32, high);
     }
     let stamp = record.commit(high);
+    Counter::Multicasts.count();
     for node in nodes.filter(|node| is_ours(node, &record)) {
         announce(node, stamp);
         node.clear_lane();

@@ -32,6 +32,10 @@ use super::{
         Via,
         When, //
     },
+    stats::{
+        Alive,
+        Counter, //
+    },
     sync::{
         reserve_node,
         AllocError,
@@ -85,6 +89,7 @@ pub(crate) struct Handle<P: Personality> {
     holder: Arc<Anchor<P>>,
     part: P::Handle,
     guarded: LockedBy<Guarded<P>, NodeInner<P>>,
+    _alive: Alive,
 }
 
 /// Memory for a handle.
@@ -213,6 +218,7 @@ impl<P: Personality> Handle<P> {
             holder: holder.clone(),
             part: P::Handle::default(),
             guarded: LockedBy::new(&node.inner, guarded),
+            _alive: Alive::new(Counter::HandlesAlive),
         };
         let handle = Arc::new(handle, GFP_KERNEL_ACCOUNT)?;
         let spot = reserve_node()?;

@@ -42,7 +42,10 @@ use super::{
         Head,
         Queue, //
     },
-    stats::Stats,
+    stats::{
+        self,
+        Counter, //
+    },
     sync::{
         Arc,
         KBox,
@@ -84,7 +87,6 @@ pub(crate) struct Inbox<P: Personality> {
     pub(super) slots: KVec<Slot<P>>,
     pub(super) free: Option<u32>,
     pub(super) part: P::Inbox,
-    pub(super) stats: Stats,
 }
 
 /// A message that was taken.
@@ -301,7 +303,7 @@ impl<P: Personality> Inbox<P> {
         state.place = Place::Parked;
         state.body = Some(Body::Message(message));
         node.lane().access_mut(self).park(entry);
-        self.stats.parked += 1;
+        Counter::Parked.count();
     }
 
     /// The turn of a lane ended: lets the next message out. Says whether to look again.
@@ -363,7 +365,7 @@ impl<P: Personality> Inbox<P> {
     }
 
     fn arrived(&mut self, id: QueueId, when: When) -> P::Wake {
-        self.stats.queued += 1;
+        Counter::Queued.count();
         if when == When::Later {
             return P::Wake::default();
         }
@@ -476,7 +478,7 @@ impl<P: Personality> Inbox<P> {
         let more = !stale && self.continues(id, head);
         let removed = self.take(id, head)?;
         if !stale {
-            self.stats.taken(removed.body.as_ref());
+            stats::taken(removed.body.as_ref());
         }
         Some((removed, stamp, stale, more))
     }

@@ -16,6 +16,7 @@ use super::{
     node::Node,
     personality::Personality,
     pool::Slice,
+    stats::Alive,
     sync::{
         Arc,
         KVec, //
@@ -40,6 +41,8 @@ pub(crate) struct Message<P: Personality> {
     pub(crate) slice: Slice<P::Pages>,
     /// The personality's part.
     pub(crate) part: P::Message,
+    /// Counts it.
+    pub(super) alive: Alive,
 }
 
 /// The role of a message.

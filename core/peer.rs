@@ -19,6 +19,10 @@ use super::{
     personality::Personality,
     pool::Pool,
     quota::Account,
+    stats::{
+        Alive,
+        Counter, //
+    },
     sync::{
         AllocError,
         Arc,
@@ -33,6 +37,7 @@ pub(crate) struct Peer<P: Personality> {
     account: Arc<Account>,
     pool: SetOnce<Arc<Pool<P::Pages>>>,
     part: P::Peer,
+    _alive: Alive,
 }
 
 impl<P: Personality> Peer<P> {
@@ -49,6 +54,7 @@ impl<P: Personality> Peer<P> {
             account,
             pool: SetOnce::new(),
             part,
+            _alive: Alive::new(Counter::PeersAlive),
         };
         let peer = Arc::new(peer, GFP_KERNEL_ACCOUNT)?;
         peer.anchor.open(peer.clone());

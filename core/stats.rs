@@ -1,49 +1,102 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What has passed through an inbox.
+//! What has passed through the engine, and what of it is alive.
 //!
-//! Each inbox counts for itself under its own lock; a reader adds up. So counting writes no cache
-//! line that two receivers share.
+//! One set of numbers for the whole module, kept in shards by CPU, so that counting writes no cache
+//! line that two receivers share; a reader adds them up. Where that is not exact is where somebody
+//! counts at the same time. The shards belong to the surroundings: see [`super::sync::tally`].
 
 #![deny(unsafe_code)]
 
 use super::{
     entry::Body,
-    personality::Personality, //
+    personality::Personality,
+    sync::{
+        tallied, //
+        tally,
+    },
 };
 
-/// Counters; they only rise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stats {
+/// A number. The first ones only rise; the `…Alive` ones fall to zero with the last object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Counter {
     /// Entries queued, of any kind.
-    pub(crate) queued: u64,
+    Queued,
     /// Messages that were parked in a lane.
-    pub(crate) parked: u64,
+    Parked,
     /// Messages read.
-    pub(crate) messages: u64,
+    Messages,
     /// Notices read: counts of own nodes, ends of watched nodes.
-    pub(crate) notices: u64,
+    Notices,
     /// Codes and failed calls read.
-    pub(crate) codes: u64,
+    Codes,
+    /// Transactions with several destinations, and destructions.
+    Multicasts,
+    /// Undecided entries that a reader pushed out of its way.
+    Pushes,
+    /// Peers there are.
+    PeersAlive,
+    /// Nodes there are.
+    NodesAlive,
+    /// Handles there are.
+    HandlesAlive,
+    /// Messages there are, read or not.
+    MessagesAlive,
 }
 
-impl Stats {
-    /// Counts what is being read.
-    pub(super) fn taken<P: Personality>(&mut self, body: Option<&Body<P>>) {
-        match body {
-            Some(Body::Message(_)) => self.messages += 1,
-            Some(Body::Counts(_) | Body::Watch(..)) => self.notices += 1,
-            Some(Body::Code(_) | Body::Failed(..)) => self.codes += 1,
-            None => {}
-        }
-    }
+impl Counter {
+    /// All, with the names under which they are shown.
+    const ALL: [(Self, &'static str); 11] = [
+        (Self::Queued, "queued"),
+        (Self::Parked, "parked"),
+        (Self::Messages, "messages"),
+        (Self::Notices, "notices"),
+        (Self::Codes, "codes"),
+        (Self::Multicasts, "multicasts"),
+        (Self::Pushes, "pushes"),
+        (Self::PeersAlive, "peers-alive"),
+        (Self::NodesAlive, "nodes-alive"),
+        (Self::HandlesAlive, "handles-alive"),
+        (Self::MessagesAlive, "messages-alive"),
+    ];
 
-    /// Adds the counters of another inbox.
-    pub(crate) fn add(&mut self, other: Self) {
-        self.queued += other.queued;
-        self.parked += other.parked;
-        self.messages += other.messages;
-        self.notices += other.notices;
-        self.codes += other.codes;
+    /// Counts one.
+    pub(super) fn count(self) {
+        tally(self as usize, 1);
+    }
+}
+
+/// Counts what a reader takes.
+pub(super) fn taken<P: Personality>(body: Option<&Body<P>>) {
+    match body {
+        Some(Body::Message(_)) => Counter::Messages.count(),
+        Some(Body::Counts(_) | Body::Watch(..)) => Counter::Notices.count(),
+        Some(Body::Code(_) | Body::Failed(..)) => Counter::Codes.count(),
+        None => {}
+    }
+}
+
+/// Says each number with its name.
+pub(crate) fn each(f: &mut dyn FnMut(&str, u64)) {
+    for (counter, name) in Counter::ALL {
+        f(name, tallied(counter as usize));
+    }
+}
+
+/// Counts an object as long as it is there: a field of it.
+pub(super) struct Alive(Counter);
+
+impl Alive {
+    /// One more.
+    pub(super) fn new(counter: Counter) -> Self {
+        counter.count();
+        Self(counter)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        tally(self.0 as usize, -1);
     }
 }

@@ -52,6 +52,10 @@ use super::{
         Amounts,
         OverLimit, //
     },
+    stats::{
+        Alive,
+        Counter, //
+    },
     sync::{
         reserve_node,
         AllocError,
@@ -201,6 +205,7 @@ impl<P: Personality> Reserved<P> {
             files,
             slice,
             part,
+            alive: Alive::new(Counter::MessagesAlive),
         };
         Ok(Filled {
             receiver,
@@ -391,6 +396,7 @@ impl<P: Personality> Multicast<P> {
             return false;
         }
         let stamp = self.record.commit(high);
+        Counter::Multicasts.count();
         for (index, part) in self.parts.iter().enumerate() {
             if let Some(note) = part.note {
                 P::wake(part.receiver.locked(|inbox| inbox.pass(&part.entry, stamp)));

@@ -17,6 +17,7 @@ use crate::{
         },
         node::Node,
         peer::Peer,
+        stats::each,
         sync::{
             Arc,
             KVec, //
@@ -352,6 +353,8 @@ impl World {
             assert!(balanced(&self.peers[peer]));
             self.peers[peer].shut();
         }
+        drop(self);
+        each(&mut |name, count| assert!(!name.ends_with("-alive") || count == 0, "{name} {count}"));
     }
 }
 

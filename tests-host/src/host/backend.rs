@@ -45,9 +45,14 @@ mod imp {
         thread_local, //
     };
 
-    /// Runs `body` in all its interleavings; LOOM_MAX_PREEMPTIONS bounds them.
+    /// Switches between threads that are not forced by a lock, in one run.
+    const PREEMPTIONS: usize = 3;
+
+    /// Runs `body` in all its interleavings with few switches.
     pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
-        loom::model(body);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(PREEMPTIONS);
+        builder.check(body);
     }
 
     /// Adopts a reference of std.

@@ -9,13 +9,7 @@ use super::backend;
 use crate::core::sync::Clock;
 use std::{
     cell::Cell,
-    sync::{
-        atomic::{
-            AtomicU64,
-            Ordering, //
-        },
-        OnceLock, //
-    },
+    sync::OnceLock,
     time::Instant, //
 };
 
@@ -33,16 +27,50 @@ impl Clock for Monotonic {
 /// Time that passes between two readings of a made-up clock.
 pub(crate) const STEP: u64 = 64;
 
-/// Plain std on purpose: a clock orders nothing, so the model checkers must not see its accesses.
-static READINGS: AtomicU64 = AtomicU64::new(1);
+/// Readings so far. Plain std on purpose: a clock orders nothing, so the model checkers must not see
+/// its accesses.
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod readings {
+    use std::sync::atomic::{
+        AtomicU64,
+        Ordering, //
+    };
 
-fn reading() -> u64 {
-    READINGS.fetch_add(1, Ordering::Relaxed)
+    static READINGS: AtomicU64 = AtomicU64::new(1);
+
+    /// Takes one.
+    pub(super) fn take() -> u64 {
+        READINGS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// All tests share the clock, so it just goes on.
+    pub(super) fn restart() {}
+}
+
+/// Under a model checker all threads of a run are one thread of the machine, and have the clock to
+/// themselves.
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+mod readings {
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static READINGS: Cell<u64> = const { Cell::new(1) };
+    }
+
+    /// Takes one.
+    pub(super) fn take() -> u64 {
+        READINGS.with(|readings| readings.replace(readings.get() + 1))
+    }
+
+    /// Begins anew.
+    pub(super) fn restart() {
+        READINGS.with(|readings| readings.set(1));
+    }
 }
 
 /// Starts the made-up clocks anew, so that each run of a model sees the same times.
 pub(crate) fn restart() {
-    READINGS.store(1, Ordering::Relaxed);
+    readings::restart();
 }
 
 /// A fine clock: no two readings are equal.
@@ -50,7 +78,7 @@ pub(crate) struct Fine;
 
 impl Clock for Fine {
     fn now() -> u64 {
-        reading() * STEP
+        readings::take() * STEP
     }
 }
 
@@ -59,7 +87,7 @@ pub(crate) struct Coarse<const N: u64>;
 
 impl<const N: u64> Clock for Coarse<N> {
     fn now() -> u64 {
-        reading() / N * STEP
+        readings::take() / N * STEP
     }
 }
 
@@ -97,6 +125,6 @@ pub(crate) fn relax() {
 
 /// A number that was never given before; not zero and not one.
 pub(crate) fn unique_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(2);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(2);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }

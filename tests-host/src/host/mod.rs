@@ -17,6 +17,7 @@ mod lock;
 mod once;
 mod pages;
 mod rbtree;
+mod tally;
 
 pub(crate) use alloc::{
     fail_allocations_after,
@@ -86,4 +87,8 @@ pub(crate) use rbtree::{
     RBTree,
     RBTreeNode,
     RBTreeNodeReservation, //
+};
+pub(crate) use tally::{
+    tallied,
+    tally, //
 };

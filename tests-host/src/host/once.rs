@@ -1,27 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value that is set once and read without a lock.
-//!
-//! On std in all forms: the model checkers see the locks and words around it.
+//! A place that is filled once.
 
-use std::sync::OnceLock;
+use super::atomic::{
+    Acquire,
+    Atomic,
+    Relaxed,
+    Release, //
+};
+use std::cell::UnsafeCell;
 
-/// Stand-in for `kernel::sync::SetOnce`.
-pub(crate) struct SetOnce<T>(OnceLock<T>);
+const EMPTY: u32 = 0;
+const BUSY: u32 = 1;
+const FULL: u32 = 2;
+
+/// Stand-in for `kernel::sync::SetOnce`: what fills it, and what looks, is seen by the model checkers.
+pub(crate) struct SetOnce<T> {
+    state: Atomic<u32>,
+    value: UnsafeCell<Option<T>>,
+}
+
+// SAFETY: the value is written before it is published, and only shared afterwards.
+unsafe impl<T: Send + Sync> Sync for SetOnce<T> {}
 
 impl<T> SetOnce<T> {
-    /// Makes an unset one.
+    /// Makes an empty one.
     pub(crate) fn new() -> Self {
-        Self(OnceLock::new())
+        Self {
+            state: Atomic::new(EMPTY),
+            value: UnsafeCell::new(None),
+        }
     }
 
-    /// The value, once it is set.
+    /// Looks, if it is filled.
     pub(crate) fn as_ref(&self) -> Option<&T> {
-        self.0.get()
+        if self.state.load(Acquire) != FULL {
+            return None;
+        }
+        // SAFETY: once it is full, nobody writes any more.
+        unsafe { &*self.value.get() }.as_ref()
     }
 
-    /// Sets the value; says no if it was set.
+    /// Fills it; says no if somebody else has, or is about to.
     pub(crate) fn populate(&self, value: T) -> bool {
-        self.0.set(value).is_ok()
+        if self.state.cmpxchg(EMPTY, BUSY, Relaxed).is_err() {
+            return false;
+        }
+        // SAFETY: only who found it empty gets here, and nobody looks yet.
+        unsafe { *self.value.get() = Some(value) };
+        self.state.store(FULL, Release);
+        true
     }
 }
