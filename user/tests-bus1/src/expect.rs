@@ -36,7 +36,7 @@ fn describe(msg: &bus1_msg) -> String {
 #[track_caller]
 pub fn next(peer: &Peer) -> Verdict<bus1_msg> {
     peer.recv()
-        .map_err(|errno| wrong(format_args!("RECV: {errno:?}, expected an entry")))
+        .map_err(|errno| wrong(format_args!("RECV: {errno}, expected an entry")))
 }
 
 /// A message for `destination`, at once; its slice is left to the case.
@@ -72,7 +72,7 @@ pub fn payload(peer: &Peer, destination: u64, bytes: &[u8]) -> Verdict {
         )));
     }
     peer.slice_release(msg.offset)
-        .map_err(|errno| wrong(format_args!("SLICE_RELEASE: {errno:?}")))
+        .map_err(|errno| wrong(format_args!("SLICE_RELEASE: {errno}")))
 }
 
 /// A notice, at once, that is not continued.
@@ -104,7 +104,7 @@ pub fn notice_with(peer: &Peer, kind: Notice, id: u64, flags: u64) -> Verdict {
 pub fn empty(peer: &Peer) -> Verdict {
     match peer.recv() {
         Err(Errno::AGAIN) => Ok(()),
-        Err(errno) => Err(wrong(format_args!("RECV: {errno:?}, expected AGAIN"))),
+        Err(errno) => Err(wrong(format_args!("RECV: {errno}, expected AGAIN"))),
         Ok(msg) => Err(wrong(format_args!("{}, expected nothing", describe(&msg)))),
     }
 }

@@ -83,7 +83,7 @@ impl Peer {
     #[track_caller]
     pub fn open() -> Verdict<Self> {
         let fd = open(device(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| wrong(format_args!("opening {}: {errno:?}", device())))?;
+            .map_err(|errno| wrong(format_args!("opening {}: {errno}", device())))?;
         Self::from_fd(fd)
     }
 
@@ -91,7 +91,7 @@ impl Peer {
     #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> Verdict<Self> {
         let pool = Mapping::shared(&fd, MAPPED)
-            .map_err(|errno| wrong(format_args!("mapping the pool: {errno:?}")))?;
+            .map_err(|errno| wrong(format_args!("mapping the pool: {errno}")))?;
         Ok(Peer { fd, pool })
     }
 
@@ -364,7 +364,7 @@ pub const KEEP: sys::bus1_cmd_peer_reset = sys::bus1_cmd_peer_reset {
 pub fn need_reset(peer: &Peer) -> Verdict {
     match peer.reset(KEEP) {
         Err(errno @ (Errno::NOTTY | Errno::OPNOTSUPP)) => {
-            skip(format!("PEER_RESET is not implemented ({errno:?})"))
+            skip(format!("PEER_RESET is not implemented ({errno})"))
         }
         other => Ok(other?),
     }

@@ -25,6 +25,9 @@ const SKIPPED: i32 = 77;
 /// kernel never does, and is left behind.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Cases that take longer are named.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// How one case ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -130,7 +133,13 @@ pub fn run_all(cases: &[&Case]) -> Totals {
     println!("TAP version 13\n1..{}", cases.len());
     for (number, case) in (1..).zip(cases) {
         let name = case.name;
-        match run(case) {
+        let start = Instant::now();
+        let ending = run(case);
+        let time = start.elapsed();
+        if time > SLOW {
+            println!("# {name} took {:.1} s", time.as_secs_f64());
+        }
+        match ending {
             Ending::Passed => {
                 totals.passed += 1;
                 println!("ok {number} {name}");

@@ -29,7 +29,7 @@ impl fmt::Display for Failure {
 impl From<Errno> for Failure {
     #[track_caller]
     fn from(errno: Errno) -> Self {
-        wrong(format_args!("failed with {errno:?}"))
+        wrong(format_args!("failed with {errno}"))
     }
 }
 
@@ -77,15 +77,13 @@ pub fn check(what: &str, holds: bool) -> Verdict {
 pub fn fails<T>(what: &str, result: Result<T, Errno>, wanted: Errno) -> Verdict {
     match result {
         Err(errno) if errno == wanted => Ok(()),
-        Err(errno) => Err(wrong(format_args!(
-            "{what}: {errno:?}, expected {wanted:?}"
-        ))),
-        Ok(_) => Err(wrong(format_args!("{what}: success, expected {wanted:?}"))),
+        Err(errno) => Err(wrong(format_args!("{what}: {errno}, expected {wanted}"))),
+        Ok(_) => Err(wrong(format_args!("{what}: success, expected {wanted}"))),
     }
 }
 
 /// Fails unless the call has succeeded.
 #[track_caller]
 pub fn works<T>(what: &str, result: Result<T, Errno>) -> Verdict<T> {
-    result.map_err(|errno| wrong(format_args!("{what}: {errno:?}, expected success")))
+    result.map_err(|errno| wrong(format_args!("{what}: {errno}, expected success")))
 }

@@ -208,9 +208,7 @@ fn files_that_could_hold_a_peer_are_refused() -> Verdict {
     }
     match io_uring() {
         Ok(ring) => refused("a ring of io_uring", &ring),
-        Err(errno) => skip(format!(
-            "all but io_uring passed; io_uring_setup: {errno:?}"
-        )),
+        Err(errno) => skip(format!("all but io_uring passed; io_uring_setup: {errno}")),
     }
 }
 
@@ -254,9 +252,7 @@ fn binder_file() -> Verdict<OwnedFd> {
             unmount(&folder, UnmountFlags::DETACH)?;
             Ok(device?)
         }
-        Err(errno) => skip(format!(
-            "no Binder here: mounting its file system: {errno:?}"
-        )),
+        Err(errno) => skip(format!("no Binder here: mounting its file system: {errno}")),
     };
     std::fs::remove_dir(&folder)?;
     result

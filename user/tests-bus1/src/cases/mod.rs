@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::verdict::{Failure, Verdict};
 
 mod bad_input;
+mod balance;
 mod basics;
 mod files;
 mod handles;
@@ -72,6 +73,7 @@ pub fn all() -> Vec<Case> {
         polling::CASES,
         bad_input::CASES,
         lifetime::CASES,
+        balance::CASES,
         optional::CASES,
     ]
     .concat()

@@ -2,7 +2,7 @@
 
 //! Parts of the interface that a first driver may lack: limits, FLUSH, PEEK, the
 //! seed, fdinfo. Where the driver itself says that it lacks one (ENOTTY,
-//! EOPNOTSUPP, or a line that is not there) the case is skipped with that answer.
+//! EINVAL for a flag, or a line that is not there) the case is skipped with that answer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,11 +28,12 @@ cases! {
     seed_outlives_a_flush,
 }
 
-/// Skips the case if the answer says "not there".
+/// Skips the case if the answer says "not there", which for a flag is EINVAL.
+#[track_caller]
 fn there<T>(what: &str, result: Result<T, Errno>) -> Verdict<T> {
     match result {
-        Err(errno @ (Errno::NOTTY | Errno::OPNOTSUPP)) => {
-            skip(format!("{what} is not implemented ({errno:?})"))
+        Err(errno @ (Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL)) => {
+            skip(format!("{what} is not implemented: {errno}"))
         }
         other => works(what, other),
     }

@@ -87,7 +87,7 @@ fn send(board: &Board, peer: &Peer, message: usize, queues: &[usize]) -> Verdict
                 board.refused.fetch_add(1, Relaxed);
                 sched_yield();
             }
-            Err(errno) => return Err(wrong(format_args!("SEND: {errno:?}"))),
+            Err(errno) => return Err(wrong(format_args!("SEND: {errno}"))),
         }
     }
     Ok(())
@@ -139,7 +139,7 @@ fn take(board: &Board, queue: usize, peer: &Peer) -> Verdict<bool> {
             }
             return Ok(false);
         }
-        Err(errno) => return Err(wrong(format_args!("RECV: {errno:?}"))),
+        Err(errno) => return Err(wrong(format_args!("RECV: {errno}"))),
     };
     let time = board.now();
     if msg.type_ == BUS1_MSG_NODE_RELEASE {
