@@ -49,6 +49,19 @@ pub fn is_generated(file: &str) -> bool {
     file.ends_with("/generated.rs") || file.contains("/generated/")
 }
 
+/// The places that `rustfmt --check` would change, generated files left out.
+pub fn unformatted(output: &str) -> Vec<String> {
+    let mut places: Vec<String> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("Diff in "))
+        .filter(|place| !place.split(':').next().is_some_and(is_generated))
+        .map(|place| format!("rustfmt would change {}", place.trim_end_matches(':')))
+        .collect();
+    places.sort();
+    places.dedup();
+    places
+}
+
 /// What checkpatch can judge.
 pub fn is_for_checkpatch(file: &str) -> bool {
     let module = ["core/", "shim/", "uapi-", "include/", "tests-kunit/"]
@@ -92,7 +105,8 @@ pub fn layer_breaks(file: &str, text: &str) -> Vec<String> {
         line.split(|c: char| !c.is_alphanumeric() && c != '_')
             .any(|word| word == "unsafe")
     });
-    if module && !guarded && !uses {
+    // What the root of a layer says would hold for all of its files.
+    if module && !guarded && !uses && !file.ends_with("/mod.rs") {
         breaks.push(format!(
             "{file}: has no unsafe code, so it must say #![deny(unsafe_code)]"
         ));
@@ -141,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn generated_files_are_not_formatted() {
+        let output =
+            "Diff in /x/core/a.rs:12:\n-a\n+b\nDiff in /x/bus1-sys/src/generated.rs:1:\n-a\n";
+        assert_eq!(
+            unformatted(output),
+            ["rustfmt would change /x/core/a.rs:12"]
+        );
+    }
+
+    #[test]
     fn layers_are_judged_by_code_not_by_comments() {
         let good = "// No ioctl here.\n#![deny(unsafe_code)]\nfn f() {}\n";
         assert!(layer_breaks("core/x.rs", good).is_empty());
@@ -164,6 +188,7 @@ mod tests {
     fn a_file_without_unsafe_must_say_so() {
         assert_eq!(layer_breaks("core/x.rs", "fn f() {}\n").len(), 1);
         assert!(layer_breaks("core/x.rs", "unsafe { f() }\n").is_empty());
+        assert!(layer_breaks("core/mod.rs", "mod x;\n").is_empty());
         assert!(layer_breaks("tests-kunit/x.rs", "fn f() {}\n").is_empty());
     }
 }
