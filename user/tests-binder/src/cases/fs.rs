@@ -27,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
     case!(76 fs_same_name_is_another_context),
     case!(76 fs_rename_keeps_the_context),
     case!(77 fs_what_is_in_it),
+    case!(77 fs_features),
 ];
 
 const EACCES: i64 = -(libc::EACCES as i64);
@@ -148,7 +149,18 @@ fn fs_ctl_add_names(cx: &Cx) -> Res {
 }
 
 fn fs_max_devices(cx: &Cx) -> Res {
-    let i = Instance::new("max", "max=2")?;
+    // Each instance begins with the devices of the module's parameter.
+    let begin = {
+        let plain = Instance::new("plain", "")?;
+        let names = fs::read_dir(&plain.0)?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<std::io::Result<Vec<_>>>()?;
+        let fixed = ["binder-control", "features", "binder_logs"];
+        names
+            .iter()
+            .filter(|name| !fixed.iter().any(|other| name == other))
+            .count()
+    };
+    let i = Instance::new("max", &format!("max={}", begin + 2))?;
     let got = [i.add("a")?, i.add("b")?, i.add("c")?];
     cx.note(format!("{got:?}"));
     same("results", got, [0, 0, ENOSPC])?;
@@ -296,7 +308,14 @@ fn fs_what_is_in_it(cx: &Cx) -> Res {
         control.permissions().mode() & 0o7777,
         0o600,
     )?;
-    same("inodes", (fs::metadata(&i.0)?.ino(), control.ino()), (1, 2))?;
+    let inodes = (fs::metadata(&i.0)?.ino(), control.ino());
+    cx.note(format!("inodes {inodes:?}"));
+    same("inodes", inodes, (1, 2))?;
+    check("features", fs::metadata(i.entry("features"))?.is_dir())
+}
+
+fn fs_features(cx: &Cx) -> Res {
+    let i = Instance::new("features", "")?;
     let mut features: Vec<_> = Vec::new();
     for entry in fs::read_dir(i.entry("features"))? {
         let entry = entry?;
