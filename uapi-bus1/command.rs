@@ -130,6 +130,8 @@ pub(super) enum Form {
 
 /// A message to be read.
 pub(super) struct Recv {
+    /// Leave it where it is.
+    pub(super) peek: bool,
     /// Read the seed.
     pub(super) seed: bool,
     /// Install its files in the calling task.
@@ -301,13 +303,16 @@ impl Recv {
             raw.flags,
             abi::RECV_PEEK | abi::RECV_SEED | abi::RECV_INSTALL_FDS,
         )?;
-        // A look at a message that stays in the queue is not offered.
-        if raw.flags & abi::RECV_PEEK != 0 {
+        let peek = raw.flags & abi::RECV_PEEK != 0;
+        let install_fds = raw.flags & abi::RECV_INSTALL_FDS != 0;
+        // A look at a message gives no files: it can be repeated, and each time would need new ones.
+        if peek && install_fds {
             return Err(EINVAL);
         }
         Ok(Self {
+            peek,
             seed: raw.flags & abi::RECV_SEED != 0,
-            install_fds: raw.flags & abi::RECV_INSTALL_FDS != 0,
+            install_fds,
             max_offset: raw.max_offset,
             form: Form::Full(raw),
             out: arg,
@@ -318,6 +323,7 @@ impl Recv {
         let raw: abi::RecvAnon = user::read(arg)?;
         check_flags(raw.flags, abi::RECV_ANON_SEED | abi::RECV_ANON_INSTALL_FDS)?;
         Ok(Self {
+            peek: false,
             seed: raw.flags & abi::RECV_ANON_SEED != 0,
             install_fds: raw.flags & abi::RECV_ANON_INSTALL_FDS != 0,
             max_offset: raw.max_offset,

@@ -24,6 +24,7 @@ use super::{
     },
     pool,
     pool::Pages,
+    recv::Ahead,
     table::{
         Fresh,
         Spots,
@@ -33,6 +34,7 @@ use super::{
 use crate::{
     core::{
         destroy::Verdict,
+        flush::flush,
         handle::{
             Handle,
             Soft, //
@@ -83,6 +85,8 @@ use kernel::{
 pub(super) struct Turn {
     /// Memory for the next message.
     pub(super) spots: Spots,
+    /// A message that was looked at and not taken.
+    ahead: Option<Ahead>,
     /// Memory for the end of the peer.
     end: Option<Verdict>,
 }
@@ -98,6 +102,8 @@ pub(super) struct Client {
     pollers: Arc<WaitQueue>,
     /// Cleared when the end of the peer begins.
     open: Atomic<bool>,
+    /// Whether there is something in [`Turn::ahead`], for pollers.
+    has_ahead: Atomic<bool>,
     #[pin]
     turn: KillableMutex<Turn>,
     #[pin]
@@ -124,6 +130,7 @@ impl Client {
         let pollers = Arc::new(WaitQueue::new()?, GFP_KERNEL_ACCOUNT)?;
         let turn = Turn {
             spots: Spots::new(),
+            ahead: None,
             end: Some(Verdict::new()?),
         };
         let pool = pool::create()?;
@@ -138,6 +145,7 @@ impl Client {
                 payer,
                 pollers,
                 open: Atomic::new(true),
+                has_ahead: Atomic::new(false),
                 turn <- KillableMutex::new(turn, c"bus1::ioctl", static_lock_class!()),
                 table <- new_mutex!(Table::new(), "bus1::table"),
             }),
@@ -223,6 +231,18 @@ impl Client {
         Ok(())
     }
 
+    /// What was looked at and not taken.
+    pub(super) fn take_ahead(&self, turn: &mut Turn) -> Option<Ahead> {
+        self.has_ahead.store(false, Relaxed);
+        turn.ahead.take()
+    }
+
+    /// Keeps what was looked at.
+    pub(super) fn keep_ahead(&self, turn: &mut Turn, ahead: Ahead) {
+        turn.ahead = Some(ahead);
+        self.has_ahead.store(true, Relaxed);
+    }
+
     /// Registers a poller; says what is ready.
     pub(super) fn poll(&self, table: &PollTable<'_>) -> PollMask {
         table.register(&self.pollers);
@@ -230,7 +250,7 @@ impl Client {
             return PollMask::HUP;
         }
         let idle = PollMask::OUT | PollMask::WRNORM;
-        if self.peer.anchor().readable(QueueId::MAIN) {
+        if self.has_ahead.load(Relaxed) || self.peer.anchor().readable(QueueId::MAIN) {
             idle | PollMask::IN | PollMask::RDNORM
         } else {
             idle
@@ -247,14 +267,23 @@ impl Client {
         let mut turn = self.turn.lock()?;
         self.check()?;
         let end = turn.end.take().ok_or(ESHUTDOWN)?;
+        let ahead = self.take_ahead(&mut turn);
         self.open.store(false, Release);
         self.pollers.wake(PollMask::HUP);
         let estate = self.table().close();
         self.peer.destroy_all(end, estate.nodes());
         self.peer.shut();
-        drop(estate);
+        drop((ahead, estate));
         self.pollers.wake(PollMask::HUP);
         Ok(())
+    }
+
+    /// Drops all that the peer has and has been sent, but the seed; it stays open.
+    pub(super) fn flush(&self, turn: &mut Turn, end: Verdict) {
+        let ahead = self.take_ahead(turn);
+        let estate = self.table().flush();
+        flush(self.peer.anchor(), end, estate.nodes());
+        drop((ahead, estate));
     }
 
     /// Gives back one reference of the user.

@@ -13,6 +13,7 @@ use super::{
     user, //
 };
 use crate::core::{
+    destroy::Verdict,
     quota::Limits,
     sync::Relaxed, //
 };
@@ -39,17 +40,31 @@ pub(super) fn query(client: &Client, out: UserPtr) -> Result {
     user::write(out, &raw)
 }
 
-/// Sets the properties that the request names, then drops the seed if that is wanted.
-///
-/// `EINVAL` for a flush of everything else, which is not offered; nothing has happened then.
+/// Sets the properties that the request names, then drops what it names. What could be wrong was
+/// checked before; `ENOMEM`, and then nothing has happened.
 pub(super) fn reset(client: &Client, request: &Reset) -> Result {
-    if request.flush {
-        return Err(EINVAL);
-    }
-    let _turn = client.begin()?;
+    let end = if request.flush {
+        Some(Verdict::new()?)
+    } else {
+        None
+    };
+    let mut turn = client.begin()?;
     if let Some(want) = request.want_secctx {
         client.identity().want_secctx.store(want, Relaxed);
     }
+    set_limits(client, request);
+    // The seed goes first, so that it does not save its nodes.
+    if request.flush_seed {
+        let seed = client.table().replace_seed(None);
+        drop(seed);
+    }
+    if let Some(end) = end {
+        client.flush(&mut turn, end);
+    }
+    Ok(())
+}
+
+fn set_limits(client: &Client, request: &Reset) {
     let account = client.peer().account();
     let old = account.report().limits;
     account.set_limits(Limits {
@@ -58,9 +73,4 @@ pub(super) fn reset(client: &Client, request: &Reset) -> Result {
         handles: request.max_handles.unwrap_or(old.handles),
         fds: request.max_inflight_fds.unwrap_or(old.fds),
     });
-    if request.flush_seed {
-        let seed = client.table().replace_seed(None);
-        drop(seed);
-    }
-    Ok(())
 }

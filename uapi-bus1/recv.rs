@@ -20,6 +20,11 @@ use super::{
         Recv, //
     },
     files,
+    letter::{
+        Contents,
+        Letter,
+        Shape, //
+    },
     native::{
         Native,
         Sender, //
@@ -37,16 +42,9 @@ use crate::core::{
         Peeked,
         Taken, //
     },
-    handle::Strong,
     inbox::QueueId,
-    message::Message,
     node::Node,
-    order::Stamp,
-    quota::Amounts,
-    sync::{
-        Arc,
-        KBox, //
-    },
+    sync::Arc, //
 };
 use kernel::{
     prelude::*,
@@ -65,22 +63,6 @@ struct Received {
     n_bytes: u64,
     n_handles: u64,
     n_fds: u64,
-}
-
-impl Received {
-    /// A notification about the node behind `destination`.
-    fn notice(kind: u64, destination: u64) -> Self {
-        Self {
-            kind,
-            more: false,
-            destination,
-            sender: None,
-            offset: abi::OFFSET_INVALID,
-            n_bytes: 0,
-            n_handles: 0,
-            n_fds: 0,
-        }
-    }
 }
 
 impl Form {
@@ -133,72 +115,85 @@ impl Form {
     }
 }
 
+/// Files and the numbers under which they are to become live.
+type Install = (files::Numbers, KVec<files::Passed>);
+
+/// What a command has found for its caller.
+struct Found {
+    received: Received,
+    install: Option<Install>,
+}
+
+impl Found {
+    /// A notification.
+    fn notice(kind: u64, destination: u64, more: bool) -> Self {
+        Self {
+            received: Received {
+                kind,
+                more,
+                destination,
+                sender: None,
+                offset: abi::OFFSET_INVALID,
+                n_bytes: 0,
+                n_handles: 0,
+                n_fds: 0,
+            },
+            install: None,
+        }
+    }
+
+    /// A message.
+    fn message(
+        destination: u64,
+        more: bool,
+        layout: Layout,
+        contents: Contents,
+        numbers: Option<files::Numbers>,
+    ) -> Self {
+        Self {
+            received: Received {
+                kind: abi::MSG_DATA,
+                more,
+                destination,
+                sender: Some(contents.sender),
+                offset: contents.offset,
+                n_bytes: layout.n_bytes as u64,
+                n_handles: layout.n_handles as u64,
+                n_fds: numbers.as_ref().map_or(0, |_| layout.n_fds as u64),
+            },
+            install: numbers.map(|numbers| (numbers, contents.files)),
+        }
+    }
+}
+
 /// What stands at the head of the queue.
 enum Front {
     /// A message to an own node.
     Message(Arc<Node<Native>>, Shape),
     /// News of the end of a node.
     Watch(Arc<Node<Native>>),
-    /// Nothing that needs preparation.
+    /// Nobody else holds this node any more.
+    Counts(Arc<Node<Native>>),
+    /// Nothing that this interface sends.
     Other,
 }
 
-/// What a message brings.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Shape {
-    layout: Layout,
-    offset: usize,
-    len: usize,
+/// What is off the queue, and still next for the reader.
+pub(super) enum Ahead {
+    /// A message.
+    Message(Arc<Node<Native>>, Letter, More),
+    /// News of the end of a node.
+    Watch(Arc<Node<Native>>, More),
 }
 
-impl Shape {
-    /// Measures a message.
-    fn of(message: &Message<Native>) -> Self {
-        Self {
-            layout: message.part.layout,
-            offset: message.slice.offset(),
-            len: message.slice.len(),
-        }
-    }
+/// Whether the next entry belongs to the same transaction.
+type More = bool;
 
-    /// What the user is told about a message of this shape.
-    fn received(
-        &self,
-        destination: u64,
-        more: bool,
-        unpacked: Unpacked,
-        numbers: Option<files::Numbers>,
-    ) -> (Received, Option<Install>) {
-        let received = Received {
-            kind: abi::MSG_DATA,
-            more,
-            destination,
-            sender: Some(unpacked.sender),
-            offset: unpacked.offset,
-            n_bytes: self.layout.n_bytes as u64,
-            n_handles: self.layout.n_handles as u64,
-            n_fds: numbers.as_ref().map_or(0, |_| self.layout.n_fds as u64),
-        };
-        (received, numbers.map(|numbers| (numbers, unpacked.files)))
-    }
-
-    /// Fails with `ERANGE` unless all of the slice lies below `max_offset`.
-    fn check(&self, max_offset: u64) -> Result {
-        let end = self.offset.checked_add(self.len).ok_or(ERANGE)?;
-        let end = u64::try_from(end).map_err(|_| ERANGE)?;
-        if end <= max_offset {
-            Ok(())
-        } else {
-            Err(ERANGE)
-        }
-    }
-}
-
-/// Takes the next message or notification, or does nothing.
+/// Takes the next message or notification, or looks at it; else does nothing.
 pub(super) fn recv(client: &Client, mut request: Recv) -> Result {
     // The argument is written once while nothing is lost yet, with what it has.
     request.form.write(request.out)?;
-    let (received, files) = {
+    let found = {
         let mut turn = client.begin()?;
         Reader {
             client,
@@ -207,23 +202,12 @@ pub(super) fn recv(client: &Client, mut request: Recv) -> Result {
         .read(&request)?
     };
     // The files become live last, with nothing held.
-    if let Some((numbers, files)) = files {
+    if let Some((numbers, files)) = found.install {
         numbers.install(files);
     }
-    request.form.fill(&received);
+    request.form.fill(&found.received);
     request.form.write(request.out)
 }
-
-/// What comes out of a message.
-struct Unpacked {
-    sender: Sender,
-    files: KVec<files::Passed>,
-    /// Of its slice, which is published.
-    offset: u64,
-}
-
-/// Files and the numbers under which they are to become live.
-type Install = (files::Numbers, KVec<files::Passed>);
 
 /// One command that reads, under the peer's `ioctl` lock.
 struct Reader<'a> {
@@ -232,37 +216,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn anchor(&self) -> &Anchor<Native> {
-        self.client.peer().anchor()
-    }
-
-    /// What is next.
-    fn front(&self) -> Option<Front> {
-        self.anchor().peek(QueueId::MAIN, |peeked| match peeked {
-            Peeked::Message(message) => match &message.node {
-                Some(node) => Front::Message(node.clone(), Shape::of(message)),
-                None => Front::Other,
-            },
-            Peeked::Watch(node) => Front::Watch(node.clone()),
-            Peeked::Other => Front::Other,
-        })
-    }
-
-    /// The ID under which this peer knows `node`, while it has a user reference.
-    fn id_of(&self, node: &Node<Native>) -> Option<u64> {
-        node.handle_of(self.anchor())?.part().id()
-    }
-
-    /// Takes what is next, if that is still a message of `shape`, or, without one, no message.
-    fn take(&self, shape: Option<Shape>) -> Option<Taken<Native>> {
-        self.anchor().take_if(QueueId::MAIN, |peeked| match peeked {
-            Peeked::Message(message) => shape == Some(Shape::of(message)),
-            Peeked::Watch(_) | Peeked::Other => shape.is_none(),
-        })
-    }
-
-    /// Takes what the caller wants.
-    fn read(&mut self, request: &Recv) -> Result<(Received, Option<Install>)> {
+    fn read(&mut self, request: &Recv) -> Result<Found> {
         let found = if request.seed {
             self.seed(request)
         } else {
@@ -272,77 +226,121 @@ impl Reader<'_> {
         found
     }
 
-    /// Takes the seed.
-    fn seed(&mut self, request: &Recv) -> Result<(Received, Option<Install>)> {
-        let shape = {
-            let table = self.client.table();
-            Shape::of(table.seed().ok_or(EAGAIN)?)
+    /// Takes the seed, or looks at it.
+    fn seed(&mut self, request: &Recv) -> Result<Found> {
+        let message = self.client.table().replace_seed(None).ok_or(EAGAIN)?;
+        let letter = Letter {
+            message,
+            stamp: None,
         };
-        let numbers = self.prepare(request, shape)?;
-        let seed = self.client.table().replace_seed(None).ok_or(EAGAIN)?;
-        let unpacked = self.unpack(seed, None, numbers.as_ref())?;
-        Ok(shape.received(abi::HANDLE_INVALID, false, unpacked, numbers))
+        let (found, kept) = self.deliver(request, abi::HANDLE_INVALID, letter, false);
+        if let Some(letter) = kept {
+            let none = self.client.table().replace_seed(Some(letter.message));
+            drop(none);
+        }
+        found
     }
 
-    /// Takes the first thing that is deliverable; drops what is dead before it.
-    fn next(&mut self, request: &Recv) -> Result<(Received, Option<Install>)> {
+    /// Finds the first thing that is deliverable; drops what is dead before it.
+    fn next(&mut self, request: &Recv) -> Result<Found> {
         loop {
-            let (mut received, install) = match self.front().ok_or(EAGAIN)? {
-                Front::Message(node, shape) => match self.id_of(&node) {
-                    Some(id) => match self.message(request, id, shape)? {
-                        Some(found) => found,
-                        None => continue,
-                    },
-                    None => {
-                        drop(self.take(Some(shape)));
-                        continue;
-                    }
-                },
-                Front::Watch(_) | Front::Other => match self.notice() {
-                    Some(received) => (received, None),
-                    None => continue,
-                },
+            let found = match self.client.take_ahead(self.turn) {
+                Some(ahead) => self.read_ahead(request, ahead)?,
+                None => self.read_queue(request)?,
             };
-            received.more = self.follows(received.more);
-            return Ok((received, install));
-        }
-    }
-
-    /// Takes a notification. `None` if it was withdrawn, or says nothing to this peer any more.
-    fn notice(&self) -> Option<Received> {
-        match self.take(None)? {
-            Taken::Watch(_, node, more) => Some(Received {
-                more,
-                ..Received::notice(abi::MSG_NODE_DESTROY, self.id_of(&node)?)
-            }),
-            Taken::Counts(node) => {
-                // It may have got holders again, or died, since it was queued.
-                let idle = node.state(|(), counts| counts.strong == 0);
-                if !idle || node.death().is_some() {
-                    return None;
-                }
-                let id = self.id_of(&node)?;
-                Some(Received::notice(abi::MSG_NODE_RELEASE, id))
+            if let Some(mut found) = found {
+                found.received.more = self.follows(found.received.more);
+                return Ok(found);
             }
-            // There is no other kind: this interface has no calls and no codes.
-            Taken::Message(_) | Taken::Code(()) | Taken::Failed((), _) => None,
         }
     }
 
-    /// Prepares for a message of `shape` and takes it. `None` if it is gone.
-    fn message(
-        &mut self,
-        request: &Recv,
-        destination: u64,
-        shape: Shape,
-    ) -> Result<Option<(Received, Option<Install>)>> {
-        let numbers = self.prepare(request, shape)?;
-        let Some(Taken::Message(delivered)) = self.take(Some(shape)) else {
+    /// What was looked at before. `None` if it is dead by now.
+    fn read_ahead(&mut self, request: &Recv, ahead: Ahead) -> Result<Option<Found>> {
+        match ahead {
+            Ahead::Watch(node, more) => {
+                let Some(id) = self.id_of(&node) else {
+                    return Ok(None);
+                };
+                if request.peek {
+                    self.client.keep_ahead(self.turn, Ahead::Watch(node, more));
+                }
+                Ok(Some(Found::notice(abi::MSG_NODE_DESTROY, id, more)))
+            }
+            Ahead::Message(node, letter, more) => {
+                let Some(id) = self.id_of(&node) else {
+                    return Ok(None);
+                };
+                let (found, kept) = self.deliver(request, id, letter, more);
+                if let Some(letter) = kept {
+                    let ahead = Ahead::Message(node, letter, more);
+                    self.client.keep_ahead(self.turn, ahead);
+                }
+                found.map(Some)
+            }
+        }
+    }
+
+    /// The head of the queue. `None` if there is reason to look again; `EAGAIN` if it is empty.
+    fn read_queue(&mut self, request: &Recv) -> Result<Option<Found>> {
+        let front = self.front().ok_or(EAGAIN)?;
+        let Some(id) = self.id_at(&front) else {
+            drop(self.take(&front));
             return Ok(None);
         };
-        let (stamp, more) = (delivered.stamp, delivered.more);
-        let unpacked = self.unpack(delivered.message, Some(stamp), numbers.as_ref())?;
-        Ok(Some(shape.received(destination, more, unpacked, numbers)))
+        let numbers = match front {
+            // A notification that can be withdrawn is looked at where it is.
+            Front::Counts(_) if request.peek => {
+                return Ok(Some(Found::notice(abi::MSG_NODE_RELEASE, id, false)));
+            }
+            Front::Message(_, shape) => self.prepare(request, shape)?,
+            _ => None,
+        };
+        let ahead = match (self.take(&front), &front) {
+            (Some(Taken::Counts(_)), _) => {
+                return Ok(Some(Found::notice(abi::MSG_NODE_RELEASE, id, false)));
+            }
+            (Some(Taken::Watch(_, node, more)), _) => Ahead::Watch(node, more),
+            (Some(Taken::Message(taken)), Front::Message(node, shape)) => {
+                let letter = Letter {
+                    message: taken.message,
+                    stamp: Some(taken.stamp),
+                };
+                if !request.peek {
+                    let spots = &mut self.turn.spots;
+                    let contents = letter.open(self.client, spots, numbers.as_ref())?;
+                    let found = Found::message(id, taken.more, shape.layout, contents, numbers);
+                    return Ok(Some(found));
+                }
+                Ahead::Message(node.clone(), letter, taken.more)
+            }
+            _ => return Ok(None),
+        };
+        self.read_ahead(request, ahead)
+    }
+
+    /// Hands a message to the user, or shows it; gives it back if it is still whole.
+    fn deliver(
+        &mut self,
+        request: &Recv,
+        id: u64,
+        mut letter: Letter,
+        more: More,
+    ) -> (Result<Found>, Option<Letter>) {
+        let shape = Shape::of(&letter.message);
+        let numbers = match self.prepare(request, shape) {
+            Ok(numbers) => numbers,
+            Err(error) => return (Err(error), Some(letter)),
+        };
+        let spots = &mut self.turn.spots;
+        let (contents, kept) = if request.peek {
+            (letter.show(self.client, spots), Some(letter))
+        } else {
+            (letter.open(self.client, spots, numbers.as_ref()), None)
+        };
+        let found =
+            contents.map(|contents| Found::message(id, more, shape.layout, contents, numbers));
+        (found, kept)
     }
 
     /// Sets aside what a message of `shape` needs: file numbers, if they are wanted, and memory.
@@ -357,89 +355,71 @@ impl Reader<'_> {
         Ok(numbers)
     }
 
-    /// Takes a message apart: handles into the table, numbers into the slice, slice to the user.
-    ///
-    /// `stamp` is its place in the order; what is not in the order is read now.
-    fn unpack(
-        &mut self,
-        message: KBox<Message<Native>>,
-        stamp: Option<Stamp>,
-        numbers: Option<&files::Numbers>,
-    ) -> Result<Unpacked> {
-        let Message {
-            mut handles,
-            files,
-            mut slice,
-            part,
-            node,
-            ..
-        } = KBox::into_inner(message);
-        let layout = part.layout;
-        let mut table = self.client.table();
-        let mut at = layout.handles();
-        for slot in handles.iter_mut() {
-            let id = match slot.take_if(|handle| lives(handle, stamp)) {
-                Some(handle) => table.adopt(handle, &mut self.turn.spots),
-                None => None,
-            };
-            let id = id.unwrap_or(abi::HANDLE_INVALID);
-            slice.write(at, &id.to_ne_bytes()).map_err(|_| EFAULT)?;
-            at += size_of::<u64>();
-        }
-        if let Some(numbers) = numbers {
-            let mut at = layout.fds();
-            for number in numbers.iter() {
-                slice.write(at, &number.to_ne_bytes()).map_err(|_| EFAULT)?;
-                at += size_of::<u32>();
-            }
-        }
-        // The files are the user's now, or nobody's.
-        let fds = slice.charge().amounts().fds;
-        slice.charge_mut().release(Amounts {
-            fds,
-            ..Amounts::NONE
-        });
-        let offset = table.publish_slice(slice, &mut self.turn.spots);
-        drop(table);
-        // Dead slots still hold a reference; it goes now, without locks but `ioctl`.
-        drop((handles, node));
-        Ok(Unpacked {
-            sender: part.sender,
-            files,
-            offset: offset.ok_or(EFAULT)?,
-        })
-    }
-
     /// Whether more of the same transaction will be delivered; drops what will not.
     ///
     /// `more` says that the next entry belongs to it.
-    fn follows(&self, mut more: bool) -> bool {
+    fn follows(&self, mut more: More) -> bool {
         while more {
-            let (node, shape) = match self.front() {
-                Some(Front::Message(node, shape)) => (node, Some(shape)),
-                Some(Front::Watch(node)) => (node, None),
-                Some(Front::Other) | None => return false,
+            let Some(front) = self.front() else {
+                return false;
             };
-            if self.id_of(&node).is_some() {
+            if self.id_at(&front).is_some() {
                 return true;
             }
-            more = match self.take(shape) {
-                Some(Taken::Message(delivered)) => delivered.more,
+            more = match self.take(&front) {
+                Some(Taken::Message(taken)) => taken.more,
                 Some(Taken::Watch(_, _, more)) => more,
-                _ => return false,
+                _ => false,
             };
         }
         false
     }
-}
 
-/// Whether the node behind `handle` was alive at `stamp`, or is now.
-///
-/// If its destruction is under way, its news will have a later place in this queue.
-fn lives(handle: &Strong<Native>, stamp: Option<Stamp>) -> bool {
-    match (handle.node().death(), stamp) {
-        (None, _) => true,
-        (Some(death), Some(stamp)) => death > stamp,
-        (Some(_), None) => false,
+    fn anchor(&self) -> &Anchor<Native> {
+        self.client.peer().anchor()
+    }
+
+    /// What is next in the queue.
+    fn front(&self) -> Option<Front> {
+        self.anchor().peek(QueueId::MAIN, |peeked| match peeked {
+            Peeked::Message(message) => match &message.node {
+                Some(node) => Front::Message(node.clone(), Shape::of(message)),
+                None => Front::Other,
+            },
+            Peeked::Watch(node) => Front::Watch(node.clone()),
+            Peeked::Counts(node) => Front::Counts(node.clone()),
+            Peeked::Other => Front::Other,
+        })
+    }
+
+    /// Takes what is next, if that is still what `front` has seen.
+    fn take(&self, front: &Front) -> Option<Taken<Native>> {
+        self.anchor()
+            .take_if(QueueId::MAIN, |now| match (now, front) {
+                (Peeked::Message(now), Front::Message(_, shape)) => *shape == Shape::of(now),
+                (Peeked::Watch(now), Front::Watch(node)) => Arc::ptr_eq(now, node),
+                (Peeked::Counts(now), Front::Counts(node)) => Arc::ptr_eq(now, node),
+                (Peeked::Other, Front::Other) => true,
+                _ => false,
+            })
+    }
+
+    /// The ID under which the user is told about `front`; `None` if it is dead.
+    fn id_at(&self, front: &Front) -> Option<u64> {
+        match front {
+            Front::Message(node, _) | Front::Watch(node) => self.id_of(node),
+            Front::Counts(node) => {
+                // It may have got holders again, or died, since it was queued.
+                let idle = node.state(|(), counts| counts.strong == 0);
+                let news = idle && node.death().is_none();
+                news.then(|| self.id_of(node)).flatten()
+            }
+            Front::Other => None,
+        }
+    }
+
+    /// The ID under which this peer knows `node`, while it has a user reference.
+    fn id_of(&self, node: &Node<Native>) -> Option<u64> {
+        node.handle_of(self.anchor())?.part().id()
     }
 }

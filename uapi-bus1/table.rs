@@ -233,10 +233,10 @@ pub(super) struct Table {
     closed: bool,
 }
 
-/// What a peer held when it was closed.
+/// What a peer held when its table was closed or flushed.
 pub(super) struct Estate {
     nodes: RBTree<u64, Arc<Node<Native>>>,
-    _ids: RBTree<u64, Held>,
+    ids: RBTree<u64, Held>,
     _slices: RBTree<u64, Slice<Pages>>,
     _seed: Option<KBox<Message<Native>>>,
 }
@@ -411,11 +411,6 @@ impl Table {
         self.slices.remove_node(&offset).ok_or(ENXIO)
     }
 
-    /// The seed.
-    pub(super) fn seed(&self) -> Option<&Message<Native>> {
-        self.seed.as_deref()
-    }
-
     /// Puts another seed in the place of the one that is there, and returns that.
     pub(super) fn replace_seed(
         &mut self,
@@ -427,12 +422,49 @@ impl Table {
     /// Closes the table for good.
     pub(super) fn close(&mut self) -> Estate {
         self.closed = true;
+        let mut estate = self.empty();
+        estate._seed = self.seed.take();
+        estate
+    }
+
+    /// Takes out all that the peer holds, but not the seed, nor the living own nodes that it carries:
+    /// these keep their IDs and their pinned references. All other IDs mean nothing any more.
+    pub(super) fn flush(&mut self) -> Estate {
+        let mut estate = self.empty();
+        let Self { ids, own, seed, .. } = self;
+        let carried = seed.iter().flat_map(|seed| seed.handles.iter().flatten());
+        for handle in carried.map(Strong::handle) {
+            if Home::of(handle) == Home::Foreign {
+                continue;
+            }
+            let Some(node) = estate.nodes.remove_node(&handle.node().part().0) else {
+                continue;
+            };
+            own.insert(node);
+            let Some(id) = handle.part().id() else {
+                continue;
+            };
+            if let Some(held) = estate.ids.remove_node(&id) {
+                ids.insert(held);
+            }
+            if let Some(held) = ids.get_mut(&id) {
+                // Not the last one: the seed has another, so that nobody is told.
+                held.strong = None;
+            }
+        }
+        for held in estate.ids.values() {
+            held.handle.part().revoke();
+        }
+        estate
+    }
+
+    fn empty(&mut self) -> Estate {
         self.changes += 1;
         Estate {
             nodes: mem::take(&mut self.own),
-            _ids: mem::take(&mut self.ids),
+            ids: mem::take(&mut self.ids),
             _slices: mem::take(&mut self.slices),
-            _seed: self.seed.take(),
+            _seed: None,
         }
     }
 }
