@@ -155,9 +155,15 @@ impl Key {
         Stamp(self.stamp)
     }
 
-    /// Whether both keys belong to entries of one multicast.
+    /// Whether both keys belong to entries of one multicast. Both must be decided.
+    ///
+    /// The number alone does not say so: it is free again when the last record is gone, while the
+    /// entries still stand in queues. The next multicast of that number has a higher stamp.
     pub(crate) fn same_transaction(self, other: Self) -> bool {
-        self.kind == 1 && other.kind == 1 && self.number == other.number
+        self.kind == 1
+            && other.kind == 1
+            && self.number == other.number
+            && self.stamp == other.stamp
     }
 }
 
@@ -290,6 +296,15 @@ mod tests {
         record.push(Stamp::at(20));
         assert_eq!(record.commit(Stamp::at(10)), Stamp::at(20));
         assert_eq!(record.push(Stamp::at(40)), State::Decided(Stamp::at(20)));
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_another_transaction() {
+        let first = Key::multi(State::Decided(Stamp::at(10)), 7, 0);
+        let same = Key::multi(State::Decided(Stamp::at(10)), 7, 1);
+        let later = Key::multi(State::Decided(Stamp::at(12)), 7, 0);
+        assert!(first.same_transaction(same));
+        assert!(!first.same_transaction(later));
     }
 
     #[test]
