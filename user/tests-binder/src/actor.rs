@@ -533,6 +533,12 @@ impl Proc {
         Ok(child)
     }
 
+    /// A forked child as a process of its own, with nothing open. It is no
+    /// child of the conductor, so it ends with the case and not by `kill`.
+    pub fn fork_process(&self, name: &str) -> Res<Proc> {
+        Ok(Proc::new(self.fork(name)?))
+    }
+
     /// Kills the process, whatever it is doing, and waits for its end.
     pub fn kill(&self) -> Res {
         if self.alive.replace(false) {

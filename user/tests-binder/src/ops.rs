@@ -226,6 +226,24 @@ pub fn fork([slot, ..]: [u64; 6]) -> i64 {
     }
 }
 
+/// (clone flags): leaves namespaces. A new pid namespace is for the children
+/// that are forked afterwards.
+pub fn unshare([flags, ..]: [u64; 6]) -> i64 {
+    // SAFETY: Only namespaces are asked for; nothing of this process is shared
+    // with another that could be surprised.
+    match unsafe { libc::unshare(flags as i32) } {
+        0 => 0,
+        _ => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+    }
+}
+
+/// (): becomes another program, which sleeps; an answer comes only on failure.
+pub fn exec_sleep(_: [u64; 6]) -> i64 {
+    use std::os::unix::process::CommandExt;
+    let error = std::process::Command::new("sleep").arg("60").exec();
+    -i64::from(error.raw_os_error().unwrap_or(0))
+}
+
 /// (): ends the process; no answer comes.
 pub fn exit(_: [u64; 6]) -> i64 {
     // SAFETY: Ends the process without running anything of it.

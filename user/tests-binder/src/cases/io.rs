@@ -9,7 +9,7 @@ use crate::ops;
 use crate::request::{Request, READ};
 use crate::shm;
 use crate::wire::{bc, Obj, Tx};
-use crate::world::{same, Cx, Res, MAPPING};
+use crate::world::{check, same, Cx, Res, MANAGER, MAPPING};
 
 pub(super) const CASES: &[Case] = &[
     case!(1 io_version_and_unknown_numbers),
@@ -29,6 +29,7 @@ pub(super) const CASES: &[Case] = &[
     case!(10 io_signal_interrupts_read),
     case!(11 io_bad_pointers),
     case!(13 io_forked_child_uses_the_file),
+    case!(14 io_exec_ends_the_mapping),
 ];
 
 const EFAULT: i64 = -(libc::EFAULT as i64);
@@ -334,5 +335,25 @@ fn io_forked_child_uses_the_file(cx: &Cx) -> Res {
         EINVAL,
     )?;
     m.read()?.expect("NOOP TRANSACTION")?;
+    Ok(())
+}
+
+fn io_exec_ends_the_mapping(cx: &Cx) -> Res {
+    let (m, a) = cx.pair()?;
+    // The device's own descriptor is closed by exec, this one is not.
+    check("dup", m.run(ops::dup, &[m.fd as u64])? > 0)?;
+    m.begin(ops::exec_sleep, &[]);
+    let comm = format!("/proc/{}/comm", m.pid);
+    while std::fs::read_to_string(&comm)?.trim() != "sleep" {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    a.write_read(&bc().call(Tx::to(0)))?
+        .expect("NOOP DEAD_REPLY")?;
+    a.has_error(br::DEAD_REPLY, -libc::ESRCH)?;
+    // It is still the manager, until its file is gone.
+    same("EBUSY", a.become_manager(MANAGER)?, -i64::from(libc::EBUSY))?;
+    a.write(&bc().acquire(0).request_death(0, 1))?;
+    m.kill()?;
+    a.read()?.expect("NOOP DEAD_BINDER(1)")?;
     Ok(())
 }

@@ -26,6 +26,8 @@ pub(super) const CASES: &[Case] = &[
     case!(35 tx_calling_thread_exits),
     case!(36 tx_middle_of_a_chain_exits),
     case!(42 tx_thread_uid_is_told),
+    case!(42 tx_sender_in_a_child_pid_namespace),
+    case!(42 tx_receiver_in_child_namespaces),
     case!(43 tx_chain_255_deep),
 ];
 
@@ -300,6 +302,62 @@ fn tx_thread_uid_is_told(cx: &Cx) -> Res {
     a.write_read(&bc().call(Tx::to(0).one_way()))?
         .expect("NOOP COMPLETE")?;
     same("euid of the other", m.accept()?.sender_euid, 0)
+}
+
+fn tx_sender_in_a_child_pid_namespace(cx: &Cx) -> Res {
+    let m = cx.manager("M")?;
+    let outer = cx.process("outer")?;
+    same(
+        "unshare",
+        outer.run(ops::unshare, &[libc::CLONE_NEWPID as u64])?,
+        0,
+    )?;
+    let mut inner = outer.fork_process("inner")?;
+    same("pid inside", inner.run(ops::gettid, &[])?, 1)?;
+    inner.open(&cx.device)?;
+    check("mmap", inner.map(MAPPING)? > 0)?;
+    inner.greet()?;
+    inner.write(&bc().call(Tx::to(0)))?;
+    let call = m.accept()?;
+    same(
+        "sender",
+        (call.sender_pid, call.sender_euid),
+        (inner.pid, 0),
+    )?;
+    m.answer_with(Tx::answer())?;
+    inner.ending()?;
+    Ok(())
+}
+
+fn tx_receiver_in_child_namespaces(cx: &Cx) -> Res {
+    let outer = cx.process("outer")?;
+    same(
+        "unshare",
+        outer.run(ops::unshare, &[libc::CLONE_NEWPID as u64])?,
+        0,
+    )?;
+    let mut m = outer.fork_process("M")?;
+    m.open(&cx.device)?;
+    check("mmap", m.map(MAPPING)? > 0)?;
+    m.greet()?;
+    same("manager", m.become_manager(MANAGER)?, 0)?;
+    // Without a map, no user of the outer namespace has a number here.
+    same(
+        "unshare",
+        m.run(ops::unshare, &[libc::CLONE_NEWUSER as u64])?,
+        0,
+    )?;
+    let a = cx.proc("A")?;
+    a.write(&bc().call(Tx::to(0)))?;
+    let call = m.accept()?;
+    same(
+        "sender",
+        (call.sender_pid, call.sender_euid as i32),
+        (0, -1),
+    )?;
+    m.answer_with(Tx::answer())?;
+    a.ending()?;
+    Ok(())
 }
 
 fn tx_chain_255_deep(cx: &Cx) -> Res {
