@@ -60,14 +60,17 @@ fi
 say "exit $?"
 
 [ -n "$BINDERFS" ] && { umount /dev/binderfs || say "problem: /dev/binderfs is busy"; }
-unload=
-for module in $MODULES; do
-	name=${module##*/}
-	unload="${name%.ko} $unload"
-done
-for name in $unload; do
-	rmmod "$name" || say "problem: cannot unload $name"
-done
+# The C driver has no exit: once loaded, it stays.
+if [ "$DRIVER" != stock ]; then
+	unload=
+	for module in $MODULES; do
+		name=${module##*/}
+		unload="${name%.ko} $unload"
+	done
+	for name in $unload; do
+		rmmod "$name" || say "problem: cannot unload $name"
+	done
+fi
 
 if [ -n "$KMEMLEAK" ]; then
 	# An object counts as leaked only when it is some seconds old and two scans

@@ -55,9 +55,9 @@ impl Variant {
     /// Lines that make prints for a whole build, for the progress bar.
     fn steps(self) -> u64 {
         match self {
-            Self::Uml => 930,
-            Self::Kasan => 960,
-            Self::X86 => 1100,
+            Self::Uml => 1320,
+            Self::Kasan => 1350,
+            Self::X86 => 1500,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::host::{self, Need};
 use crate::kernel::{self, Tree, Variant};
 use crate::module::{self, Flavour};
 use crate::rules;
-use crate::run::{capture, telling_lines, Run};
+use crate::run::{capture, read_lossy, telling_lines, Run};
 use crate::session::Session;
 use crate::suite::host_crates;
 
@@ -45,6 +45,9 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
             .report
             .verdict(&format!("lint/module-{}", flavour.name), outcome);
     }
+    session
+        .report
+        .verdict("lint/rustdoc", rustdoc(session.ctx, &tree));
     Ok(())
 }
 
@@ -155,4 +158,20 @@ fn finish(ctx: &Ctx, run: Run, what: &str) -> Result<(), String> {
 fn quiet_build(ctx: &Ctx, tree: &Tree, flavour: &Flavour) -> Result<(), String> {
     let built = module::build(ctx, tree, flavour, true).map_err(|err| format!("{err:#}"))?;
     none_of(module::warnings(&built.log))
+}
+
+/// Every link in the module's documentation leads somewhere.
+fn rustdoc(ctx: &Ctx, tree: &Tree) -> Result<(), String> {
+    let text = |err: anyhow::Error| format!("{err:#}");
+    let built = module::build(ctx, tree, &module::FULL, false).map_err(text)?;
+    let saved = read_lossy(&built.dir.join(".lib.o.cmd")).map_err(text)?;
+    let Some(command) = module::rustdoc_command(&saved, "doc") else {
+        return Err("Kbuild's command for lib.o is not as xtask knows it".into());
+    };
+    let run = Run::new("sh", "rustdoc", ctx.log("rustdoc"))
+        .dir(&built.dir)
+        .args(["-c", &command])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("BUS1_GENERATED", built.dir.join("generated"));
+    finish(ctx, run, "rustdoc of the module")
 }

@@ -78,6 +78,27 @@ pub fn build(ctx: &Ctx, tree: &Tree, flavour: &Flavour, fresh: bool) -> Result<B
     Ok(Built { dir, log })
 }
 
+/// The shell command that documents a crate, from the command with which Kbuild
+/// compiled it (`savedcmd_x.o := ... rustc ...`): Kbuild has no such target for
+/// modules. `None` if it is no such command.
+pub fn rustdoc_command(saved: &str, into: &str) -> Option<String> {
+    let command = saved.lines().next()?.split_once(" := ")?.1;
+    let (before, after) = command.split_once(" rustc ")?;
+    let mut words = Vec::new();
+    let mut rest = after.split_whitespace();
+    while let Some(word) = rest.next() {
+        match word {
+            "--out-dir" => drop(rest.next()),
+            _ if word.starts_with("--emit=") || word.starts_with("-Ccodegen-units") => {}
+            _ => words.push(word),
+        }
+    }
+    Some(format!(
+        "{before} rustdoc {} --document-private-items -Dwarnings --out-dir {into}",
+        words.join(" ")
+    ))
+}
+
 /// The warnings of a build log. Those that every C file of a UML kernel gives
 /// because of one header of the kernel are left out.
 pub fn warnings(log: &str) -> Vec<String> {
@@ -100,6 +121,16 @@ mod tests {
     fn warnings_of_all_tools_are_seen() {
         let log = "warning: unused import\n  --> a.rs\nx.c:1:2: warning: odd [-Wx]\nWARNING: modpost: no\n";
         assert_eq!(warnings(log).len(), 3);
+    }
+
+    #[test]
+    fn a_crate_is_documented_as_it_was_compiled() {
+        let saved = "savedcmd_lib.o := A=b rustc --edition=2021 --cfg X --out-dir ./ --emit=obj=lib.o /x/lib.rs\n\nmore";
+        assert_eq!(
+            rustdoc_command(saved, "doc").as_deref(),
+            Some("A=b rustdoc --edition=2021 --cfg X /x/lib.rs --document-private-items -Dwarnings --out-dir doc")
+        );
+        assert_eq!(rustdoc_command("savedcmd_a.o := clang a.c", "doc"), None);
     }
 
     #[test]
