@@ -194,11 +194,11 @@ pub fn foreign_programs(ctx: &Ctx, name: &str, packages: &[&str]) -> Result<Path
         .ui
         .step(&format!("build the programs of android/{name}"), 0);
     let script = ctx.repo.join("android").join(name).join("build.sh");
-    let output = Run::new("sh", "the build", ctx.log(&format!("build-{name}")))
+    let run = Run::new("sh", "the build", ctx.log(&format!("build-{name}")))
         .arg(script)
         .arg(ctx.cache.join(name))
-        .env("JOBS", ctx.jobs.to_string())
-        .check(&mut step, |_, _| {})?;
+        .env("JOBS", ctx.jobs.to_string());
+    let output = host::explain_network(run.check(&mut step, |_, _| {}))?;
     step.done();
     match output.lines().last().map(PathBuf::from) {
         Some(bin) if bin.is_dir() => Ok(bin),

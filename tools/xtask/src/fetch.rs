@@ -10,7 +10,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::cache;
 use crate::ctx::{lock, Ctx};
-use crate::host::explain_apt;
+use crate::host::explain_network;
 use crate::run::{capture, Run};
 
 const SUITE: &str = "trixie-backports";
@@ -65,7 +65,7 @@ impl PrivateApt {
         let update = apt
             .get("apt-get update", ctx.log("backports-update"))
             .args(["-q", "update"]);
-        explain_apt(update.check(&mut step, |_, _| {}))?;
+        explain_network(update.check(&mut step, |_, _| {}))?;
         step.done();
         Ok(apt)
     }
@@ -95,7 +95,7 @@ impl PrivateApt {
         let run = self
             .get("apt-get download", ctx.log(&format!("download-{name}")))
             .dir(&self.deb);
-        explain_apt(
+        explain_network(
             run.args(["-q", "download", package])
                 .check(&mut step, |_, _| {}),
         )?;
@@ -317,11 +317,12 @@ pub fn bindgen(ctx: &Ctx) -> Result<PathBuf> {
                 .arg(new)
                 .arg(format!("-j{}", ctx.jobs))
                 .without_env("RUSTFLAGS");
-            run.check(&mut step, |step, line| {
+            let outcome = run.check(&mut step, |step, line| {
                 if line.trim_start().starts_with("Compiling") {
                     step.advance();
                 }
-            })?;
+            });
+            explain_network(outcome)?;
             step.done();
             Ok(())
         })?;

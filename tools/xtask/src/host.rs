@@ -118,7 +118,7 @@ pub fn ensure_packages(ctx: &Ctx, wanted: &[&str]) -> Result<()> {
         words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         words.extend(args);
         let run = Run::new(words[0], "apt-get", ctx.log(name)).args(&words[1..]);
-        explain_apt(run.check(&mut step, |_, _| {}))?;
+        explain_network(run.check(&mut step, |_, _| {}))?;
     }
     step.done();
     Ok(())
@@ -129,12 +129,12 @@ fn is_installed(package: &str) -> bool {
     state.is_ok_and(|state| state.split_whitespace().any(|word| word == "installed"))
 }
 
-/// Turns apt's ways of saying "no network" into one sentence.
-pub fn explain_apt<T>(outcome: Result<T>) -> Result<T> {
+/// Turns apt's and cargo's ways of saying "no network" into one sentence.
+pub fn explain_network<T>(outcome: Result<T>) -> Result<T> {
     outcome.map_err(|err| {
         let text = err.to_string();
         if is_network_trouble(&text) {
-            anyhow::anyhow!("the package archive cannot be reached: connect this machine to the network (or fix apt's proxy settings) and run the command again")
+            anyhow::anyhow!("a package archive cannot be reached: connect this machine to the network (or fix the proxy settings of apt and cargo) and run the command again")
         } else if text.contains("Unable to locate package") {
             anyhow::anyhow!("a package is not in this machine's archive: use Debian 12, Debian 13 or Ubuntu 24.04 ({})", text.lines().last().unwrap_or_default())
         } else {
@@ -144,13 +144,16 @@ pub fn explain_apt<T>(outcome: Result<T>) -> Result<T> {
 }
 
 fn is_network_trouble(text: &str) -> bool {
-    const SIGNS: [&str; 6] = [
+    const SIGNS: &[&str] = &[
         "Temporary failure resolving",
         "Could not resolve",
+        "Couldn't resolve",
         "Could not connect",
         "Network is unreachable",
         "Unable to connect",
         "Failed to fetch",
+        "network failure",
+        "failed to download",
     ];
     SIGNS.iter().any(|sign| text.contains(sign))
 }
@@ -164,7 +167,7 @@ mod tests {
         let outcome: Result<()> = Err(anyhow::anyhow!(
             "apt-get failed:\nErr:1 Temporary failure resolving 'x'\nE: bad"
         ));
-        let text = explain_apt(outcome).unwrap_err().to_string();
+        let text = explain_network(outcome).unwrap_err().to_string();
         assert!(text.contains("network") && !text.contains('\n'));
     }
 
@@ -172,7 +175,7 @@ mod tests {
     fn other_trouble_stays_as_it_is() {
         let outcome: Result<()> = Err(anyhow::anyhow!("dpkg was interrupted"));
         assert_eq!(
-            explain_apt(outcome).unwrap_err().to_string(),
+            explain_network(outcome).unwrap_err().to_string(),
             "dpkg was interrupted"
         );
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{bail, Context, Result};
 
 use crate::ctx::Ctx;
+use crate::host::explain_network;
 use crate::run::{capture, Run};
 
 /// The folder of the built programs.
@@ -50,7 +51,7 @@ pub fn build(ctx: &Ctx) -> Result<Programs> {
     let dir = ctx.out.join("user");
     let mut step = ctx.ui.step("build the user programs", 0);
     // With a target named, the flags don't reach build scripts and macros.
-    Run::new("cargo", "cargo build", ctx.log("user"))
+    let run = Run::new("cargo", "cargo build", ctx.log("user"))
         .args([
             "build",
             "--locked",
@@ -66,8 +67,8 @@ pub fn build(ctx: &Ctx) -> Result<Programs> {
         .arg(&dir)
         .arg(format!("-j{}", ctx.jobs))
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .without_env("CARGO_ENCODED_RUSTFLAGS")
-        .check(&mut step, |_, _| {})?;
+        .without_env("CARGO_ENCODED_RUSTFLAGS");
+    explain_network(run.check(&mut step, |_, _| {}))?;
     step.done();
     Ok(Programs(dir.join(target).join("release")))
 }
