@@ -152,11 +152,6 @@ impl<P: Personality> Anchor<P> {
         self.id
     }
 
-    /// The sender's clock.
-    pub(super) fn seen(&self) -> &SeenClock {
-        &self.seen
-    }
-
     /// The time that a send begins with: read once, before any lock.
     pub(super) fn begin(&self) -> Stamp {
         Stamp::now::<P::Clock>().max(self.seen.get().next())

@@ -226,9 +226,9 @@ impl<P: Personality> Handle<P> {
     }
 
     /// Makes a new handle known to its node. A node that is being destroyed tells it so, in that
-    /// very transaction; a node that was destroyed takes none.
+    /// very transaction; a node that was destroyed takes none, unless the personality says so.
     fn attach(inner: &mut NodeInner<P>, seed: Seed<P>) -> Result<Arc<Self>, Seed<P>> {
-        if !seed.handle.tell(inner) {
+        if !seed.handle.tell(inner) && !P::LINKS_DEAD {
             return Err(seed);
         }
         let Seed { handle, spot } = seed;
@@ -443,11 +443,6 @@ macro_rules! reference {
             /// The node.
             pub(crate) fn node(&self) -> &Arc<Node<P>> {
                 &self.0.handle.node
-            }
-
-            /// How many counts the bundle has.
-            pub(crate) fn count(&self) -> u32 {
-                self.0.n
             }
 
             /// Takes over the counts of `other`, or gives it back if it is of another handle.

@@ -612,9 +612,4 @@ impl<P: Personality> Dispatch<'_, P> {
             .reading(id)
             .map_or(true, |queue| queue.is_empty())
     }
-
-    /// Whether the peer is shut.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.inbox.closed
-    }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Message<P: Personality> {
     /// The personality's part.
     pub(crate) part: P::Message,
     /// Counts it.
-    pub(super) alive: Alive,
+    pub(super) _alive: Alive,
 }
 
 /// The role of a message.

@@ -55,6 +55,9 @@ pub(crate) trait Personality: Sized + 'static {
     /// Whom to wake, carried out of a critical section.
     type Wake: Default;
 
+    /// Whether a peer can get its first handle to a node that was destroyed.
+    const LINKS_DEAD: bool;
+
     /// What a caller reads when nobody is left to answer its call.
     const CALL_DEAD: Self::Code;
 
@@ -117,6 +120,8 @@ pub(crate) enum Route<P: Personality> {
         note: P::Note,
     },
     /// The message is refused and given back to its sender.
+    // The suites do; the first interface to refuse will be Binder, for frozen processes.
+    #[allow(dead_code)]
     Refuse(P::Why),
 }
 

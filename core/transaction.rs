@@ -176,11 +176,6 @@ pub(crate) struct Reserved<P: Personality> {
 }
 
 impl<P: Personality> Reserved<P> {
-    /// Who gets it.
-    pub(crate) fn receiver(&self) -> &Arc<Peer<P>> {
-        self.draft.receiver()
-    }
-
     /// The slice, to be written.
     pub(crate) fn slice(&mut self) -> &mut Slice<P::Pages> {
         &mut self.slice
@@ -205,7 +200,7 @@ impl<P: Personality> Reserved<P> {
             files,
             slice,
             part,
-            alive: Alive::new(Counter::MessagesAlive),
+            _alive: Alive::new(Counter::MessagesAlive),
         };
         Ok(Filled {
             receiver,
@@ -223,11 +218,6 @@ pub(crate) struct Filled<P: Personality> {
 }
 
 impl<P: Personality> Filled<P> {
-    /// The message.
-    pub(crate) fn message(&mut self) -> &mut Message<P> {
-        &mut self.message
-    }
-
     /// Makes it a call, which is answered through `reply`.
     pub(crate) fn call(mut self, reply: Reply<P>) -> Self {
         self.message.kind = Kind::Call(reply);

@@ -163,6 +163,7 @@ impl Personality for T {
     type Note = ();
     type Wake = ();
 
+    const LINKS_DEAD: bool = false;
     const CALL_DEAD: u32 = 13;
 
     fn route(view: &mut Dispatch<'_, Self>, message: &mut Message<Self>, _: Cause) -> Route<Self> {

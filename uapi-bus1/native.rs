@@ -166,6 +166,8 @@ impl Personality for Native {
     type Note = ();
     type Wake = Option<Arc<WaitQueue>>;
 
+    // A slot of a dead node says that it is invalid.
+    const LINKS_DEAD: bool = false;
     // There are no calls.
     const CALL_DEAD: Self::Code = ();
 
@@ -190,7 +192,9 @@ impl Personality for Native {
         _queue: QueueId,
         _parent: &mut Option<Reply<Self>>,
     ) {
-        // There are no calls.
+        // A slot of a dead node says that it is invalid.
+    const LINKS_DEAD: bool = false;
+    // There are no calls.
     }
 
     fn wake(wake: Self::Wake) {
