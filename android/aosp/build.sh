@@ -11,6 +11,8 @@
 # into the checkout. The last line of standard output is the folder with the
 # programs (for run.sh); everything else goes to standard error. A second run
 # builds what has changed since the first; a changed recipe gets a new folder.
+# BUS1_DEBIAN_ARCHIVE names another archive than the one that apt uses, JOBS=N
+# the number of compile jobs.
 #
 # Needs apt (only to download), make, perl, clang++, lld and libc++ with its
 # static libraries, aidl and the sources of googletest; the versions of clang
@@ -64,10 +66,10 @@ fetch()
 	say "fetching $tarball"
 	[ -e "$keyring" ] || die "no $keyring: install debian-archive-keyring, or put" \
 		"$tarball into $dl"
-	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-		'Origin: Debian' | grep -v security | head -n 1)
-	[ -n "$uri" ] || die "apt knows no Debian archive (run apt-get update?); you can put" \
-		"$tarball into $dl yourself"
+	uri=${BUS1_DEBIAN_ARCHIVE:-$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' \
+		'Created-By: Packages' 'Origin: Debian' | sed -n '/^[^ ]*-/d; s/^[^ ]* //p; q')}
+	[ -n "$uri" ] || die "this machine's apt knows no Debian archive: set" \
+		"BUS1_DEBIAN_ARCHIVE to the address of a mirror, or put $tarball into $dl"
 	rm -rf "$dl/apt"
 	mkdir -p "$dl/apt/parts" "$dl/apt/lists/partial" "$dl/apt/cache/archives/partial"
 	printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
@@ -85,53 +87,6 @@ fetch()
 	good_tarball "$dl/$tarball" || die "$dl/$tarball is not the file this recipe is for"
 }
 
-# Unpacks what is needed of the platform and makes the few edits that a build
-# outside Android needs.
-unpack()
-{
-	[ -d "$work/src" ] && return
-	say "unpacking"
-	rm -rf "$work/src.new"
-	mkdir -p "$work/src.new"
-	tar -xf "$dl/$tarball" -C "$work/src.new" ./frameworks/native/libs/binder \
-		./frameworks/native/cmds/servicemanager ./system/core ./system/libbase \
-		./system/logging/liblog ./external/fmtlib
-	binder=$work/src.new/frameworks/native/libs/binder
-
-	# These two files talk to the driver on Android only.
-	perl -pi -e 's/^#if(def __ANDROID__| defined\(__ANDROID__\))$/#if 1/' \
-		"$binder/IPCThreadState.cpp" "$binder/ProcessState.cpp"
-
-	# A loaded guest needs more than a tenth of a second for a oneway call.
-	perl -pi -e 's/wait_for\(lock, 100ms,/wait_for(lock, 20s,/' \
-		"$binder/tests/binderSafeInterfaceTest.cpp"
-
-	# Older versions of aidl know no expressions.
-	perl -0pi -e 's/= 1 << (\d+);/"= " . (1 << $1) . ";"/ge;
-		s/(DUMP_FLAG_PRIORITY_ALL =)\s*DUMP_FLAG[A-Z_|\s]+;/$1 15;/' \
-		"$binder/aidl/android/os/IServiceManager.aidl"
-	mv "$work/src.new" "$work/src"
-}
-
-# generate INCLUDE_DIR OUT_DIR FILE..: C++ from .aidl.
-generate()
-{
-	include=$1
-	out=$2
-	shift 2
-	[ -e "$out/done" ] && [ -z "$(find "$@" -newer "$out/done")" ] && return
-	rm -rf "$out"
-	mkdir -p "$out/include"
-	for file in "$@"; do
-		aidl --lang=cpp -I "$include" -h "$out/include" -o "$out" "$file" ||
-			die "aidl refuses $file"
-	done
-	# Version 10 makes unique_ptr of what may be null, Android 14 wants optional.
-	find "$out" \( -name '*.cpp' -o -name '*.h' \) -exec \
-		perl -pi -e 's/::std::unique_ptr</::std::optional</g' {} +
-	touch "$out/done"
-}
-
 [ $# -eq 1 ] || die "usage: build.sh CACHE_DIR"
 CXX=${CXX:-clang++-19}
 AR=${AR:-llvm-ar-19}
@@ -139,6 +94,7 @@ export CXX AR
 check_tools
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/sources.sh"
 mkdir -p "$1/dl"
 cache=$(cd "$1" && pwd)
 dl=$cache/dl
@@ -146,12 +102,18 @@ exec 9>"$cache/lock"
 flock -n 9 || { say "waiting for another build"; flock 9; }
 
 fetch
-key=$({ echo "$tarball_sha256"; cat "$here/build.sh" "$here/aosp.mk" \
+# What every object is made from; what only some are made from, make knows.
+key=$({ echo "$tarball_sha256"; cat "$here/sources.sh" "$here/aosp.mk" \
 	"$(command -v aidl)"; find "$here/compat" -type f -exec cat {} +
 	"$CXX" --version; } | sha256sum | cut -c 1-16)
 work=$cache/$key
-mkdir -p "$work"
-unpack
+if [ ! -d "$work/src" ]; then
+	say "unpacking"
+	rm -rf "$work/src.new"
+	mkdir -p "$work/src.new"
+	unpack "$dl/$tarball" "$work/src.new"
+	mv "$work/src.new" "$work/src"
+fi
 os=$work/src/frameworks/native/libs/binder/aidl/android/os
 generate "$work/src/frameworks/native/libs/binder/aidl" "$work/gen" \
 	"$os/ConnectionInfo.aidl" "$os/IClientCallback.aidl" "$os/IServiceCallback.aidl" \
