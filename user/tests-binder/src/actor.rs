@@ -22,7 +22,7 @@ use crate::wire::{bc, Bc, Node, Obj, Tx};
 use crate::world::{check, same, Fail, Res, World};
 
 /// After this long, something that should have come is missing.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A `BINDER_WRITE_READ` under way.
 pub struct Pending<'a> {
