@@ -6,8 +6,7 @@
 //! the inodes of binderfs, so the tables of callbacks are ours. A [`Table`] is a static, hence its
 //! address tells whose file a `struct file` is.
 //!
-//! An open file owns an [`Open`]: the personality's data, and what a mapping of it needs. No locks
-//! are taken.
+//! An open file owns a reference to the personality's data. No locks are taken.
 
 use core::{
     marker::PhantomData,
@@ -36,15 +35,9 @@ use kernel::{
     },
 };
 
-use super::{
-    pages::{
-        Anchor,
-        NewMapping, //
-    },
-    wait::{
-        PollMask,
-        PollTable, //
-    },
+use super::wait::{
+    PollMask,
+    PollTable, //
 };
 
 /// What a personality does with the open files of its devices.
@@ -72,7 +65,7 @@ pub(crate) trait FileOps: Sized + 'static {
     ) -> Result<isize>;
 
     /// Maps the file. Called with the mmap lock of the caller held for writing.
-    fn mmap(data: ArcBorrow<'_, Self::Data>, area: &NewMapping<'_>) -> Result;
+    fn mmap(data: ArcBorrow<'_, Self::Data>, area: &VmaNew) -> Result;
 
     /// Registers the poller with the wait queues that matter, then returns what is ready.
     fn poll(data: ArcBorrow<'_, Self::Data>, table: &PollTable<'_>) -> PollMask;
@@ -93,12 +86,6 @@ pub(crate) trait FileOps: Sized + 'static {
 type OpenFn = unsafe extern "C" fn(*mut bindings::inode, *mut bindings::file) -> c_int;
 type SeekFn =
     unsafe extern "C" fn(*mut bindings::file, bindings::loff_t, c_int) -> bindings::loff_t;
-
-/// The private data of an open file.
-struct Open<T: FileOps> {
-    data: Arc<T::Data>,
-    anchor: Anchor,
-}
 
 /// A table of callbacks for the files of `T`.
 pub(crate) struct Table<T> {
@@ -157,12 +144,14 @@ impl<T: FileOps> Table<T> {
         }
     }
 
+    /// Returns what hangs on `file`.
+    ///
     /// # Safety
     ///
     /// `file` is an open file of `T`, and stays open for `'a`.
-    unsafe fn opened<'a>(file: *mut bindings::file) -> &'a Open<T> {
-        // SAFETY: `open` stored the pointer, and `release` frees it last of all.
-        unsafe { &*(*file).private_data.cast::<Open<T>>() }
+    unsafe fn data<'a>(file: *mut bindings::file) -> ArcBorrow<'a, T::Data> {
+        // SAFETY: `open` stored the reference, and `release` drops it last of all.
+        unsafe { Arc::<T::Data>::borrow((*file).private_data) }
     }
 
     /// Opens `file` on `device`.
@@ -171,16 +160,10 @@ impl<T: FileOps> Table<T> {
     ///
     /// `file` is being opened with this table.
     unsafe fn open(device: ArcBorrow<'_, T::Device>, file: *mut bindings::file) -> Result {
-        // What can fail is done first: a peer that was opened is always released.
-        let open = KBox::<Open<T>>::new_uninit(GFP_KERNEL)?;
         // SAFETY: A file that is being opened is valid, and nobody else has it.
         let data = T::open(device, unsafe { File::from_raw_file(file) })?;
-        let open = open.write(Open {
-            data,
-            anchor: Anchor::new(),
-        });
         // SAFETY: The private data belongs to the table's callbacks.
-        unsafe { (*file).private_data = KBox::into_raw(open).cast() };
+        unsafe { (*file).private_data = data.into_foreign() };
         Ok(())
     }
 
@@ -216,12 +199,8 @@ impl<T: FileOps> Table<T> {
     ///
     /// Called by the kernel, once, after all other uses of the file.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: `open` made the box, and nobody uses it any more.
-        let open = unsafe { KBox::from_raw((*file).private_data.cast::<Open<T>>()) };
-        let Open { data, anchor } = KBox::into_inner(open);
-        // SAFETY: No mapping of the file is left.
-        unsafe { anchor.release(file) };
-        T::release(data);
+        // SAFETY: `open` stored the reference, and nobody uses it any more.
+        T::release(unsafe { Arc::<T::Data>::from_foreign((*file).private_data) });
         0
     }
 
@@ -230,7 +209,7 @@ impl<T: FileOps> Table<T> {
     /// Called by the kernel for an open file of `T`.
     unsafe extern "C" fn flush(file: *mut bindings::file, _id: bindings::fl_owner_t) -> c_int {
         // SAFETY: By the precondition.
-        T::flush(unsafe { Self::opened(file) }.data.as_arc_borrow());
+        T::flush(unsafe { Self::data(file) });
         0
     }
 
@@ -260,10 +239,10 @@ impl<T: FileOps> Table<T> {
     /// `file` is an open file of `T` for the duration of the call.
     unsafe fn do_ioctl(file: *mut bindings::file, cmd: u32, arg: usize, compat: bool) -> c_long {
         // SAFETY: By the precondition.
-        let open = unsafe { Self::opened(file) };
+        let data = unsafe { Self::data(file) };
         // SAFETY: The file is valid, and ioctl does not take the position lock.
         let file = unsafe { File::from_raw_file(file) };
-        match T::ioctl(open.data.as_arc_borrow(), file, cmd, arg, compat) {
+        match T::ioctl(data, file, cmd, arg, compat) {
             Ok(value) => value,
             Err(error) => error.to_errno() as c_long,
         }
@@ -277,10 +256,8 @@ impl<T: FileOps> Table<T> {
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
         // SAFETY: By the precondition.
-        let open = unsafe { Self::opened(file) };
-        // SAFETY: By the precondition.
-        let area = unsafe { NewMapping::new(VmaNew::from_raw(vma), &open.anchor) };
-        errno(T::mmap(open.data.as_arc_borrow(), &area))
+        let (data, area) = unsafe { (Self::data(file), VmaNew::from_raw(vma)) };
+        errno(T::mmap(data, area))
     }
 
     /// # Safety
@@ -291,8 +268,8 @@ impl<T: FileOps> Table<T> {
         table: *mut bindings::poll_table,
     ) -> bindings::__poll_t {
         // SAFETY: By the precondition, and both pointers are valid during the call.
-        let (open, table) = unsafe { (Self::opened(file), PollTable::from_raw(file, table)) };
-        T::poll(open.data.as_arc_borrow(), &table).bits()
+        let (data, table) = unsafe { (Self::data(file), PollTable::from_raw(file, table)) };
+        T::poll(data, &table).bits()
     }
 
     /// # Safety
@@ -300,8 +277,8 @@ impl<T: FileOps> Table<T> {
     /// Called by the kernel for an open file of `T`.
     unsafe extern "C" fn show_fdinfo(out: *mut bindings::seq_file, file: *mut bindings::file) {
         // SAFETY: By the precondition, and `out` is ours during the call.
-        let (open, out) = unsafe { (Self::opened(file), SeqFile::from_raw(out)) };
-        T::fdinfo(open.data.as_arc_borrow(), out);
+        let (data, out) = unsafe { (Self::data(file), SeqFile::from_raw(out)) };
+        T::fdinfo(data, out);
     }
 }
 
@@ -334,8 +311,7 @@ pub(crate) fn data_of<T: FileOps>(file: &File) -> Option<ArcBorrow<'_, T::Data>>
         return None;
     }
     // SAFETY: The table says that the file is one of `T`, and a counted file is open.
-    let open = unsafe { Table::<T>::opened(raw) };
-    Some(open.data.as_arc_borrow())
+    Some(unsafe { Table::<T>::data(raw) })
 }
 
 /// A registered misc device. Its address is what the misc core hands to `open`.

@@ -5,7 +5,6 @@
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 
 #include "abi.h"
@@ -49,14 +48,4 @@ void bus1_page_get(struct page *page)
 void bus1_page_put(struct page *page)
 {
 	put_page(page);
-}
-
-void bus1_page_lock(struct page *page)
-{
-	lock_page(page);
-}
-
-void bus1_page_unlock(struct page *page)
-{
-	unlock_page(page);
 }

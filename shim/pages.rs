@@ -3,29 +3,21 @@
 //! The pages of a receive pool, and their mapping into the receiver.
 //!
 //! [`Pages`] owns an array of pages that start out missing. A sender makes those that its slice
-//! needs ([`Pages::populate`]), writes them through a temporary kernel mapping ([`Pages::with`]),
-//! and the receiver's read-only mapping faults them in. What has become free is given back
-//! ([`Pages::discard`]). The array knows nothing of slices: who may touch which bytes is decided by
-//! the range allocator above.
+//! needs ([`Pages::populate`]) and writes them through a temporary kernel mapping
+//! ([`Pages::with`]); the receiver's read-only mapping faults them in. A page that exists stays
+//! until the pool is gone, so that the next message finds it. The array knows nothing of slices: who
+//! may touch which bytes is decided by the range allocator above.
 //!
-//! No page table is touched here: the fault handler names a page, and giving pages back asks the
-//! memory manager to unmap a range of the pool's own address space. That address space is the
-//! mapping of an anonymous file, made at the first mmap: an inode for every idle peer would be
-//! a waste.
+//! No page table is touched here: the fault handler names a page. A mapping keeps the array alive, so
+//! what was there stays readable when the owner is gone.
 //!
 //! Pages, and the tables that hold them, are charged to the memory cgroup of the task that made the
 //! pool, the receiver, no matter who sends.
 //!
-//! # Locks
-//!
-//! `slots` (spin) guards the array; it is a leaf, and nothing is allocated or freed under it. The
-//! lock of a page orders a fault against [`Pages::discard`]: both hold it while they look at the
-//! slot, so a page that was given back can't be mapped afterwards. The order is mmap lock, page
-//! lock, then what `unmap_mapping_range` takes, then `slots`.
+//! Locks: `slots` (spin) guards the array; it is a leaf, and nothing is allocated or freed under it.
 
 use core::{
     mem,
-    ops::Deref,
     ptr::{
         self,
         NonNull, //
@@ -96,16 +88,6 @@ impl PageRef {
         mem::forget(self);
         raw
     }
-
-    /// Runs `f` with the page locked.
-    fn locked<R>(&self, f: impl FnOnce() -> R) -> R {
-        // SAFETY: The page is alive; the callers hold no spinlock.
-        unsafe { abi::bus1_page_lock(self.as_ptr()) };
-        let result = f();
-        // SAFETY: Locked above, by this task.
-        unsafe { abi::bus1_page_unlock(self.as_ptr()) };
-        result
-    }
 }
 
 impl Clone for PageRef {
@@ -164,7 +146,6 @@ type Slots = [Option<PageRef>; FAN_OUT];
 /// little, and one that is not used nothing.
 struct Table {
     levels: KVec<Option<KBox<Slots>>>,
-    count: usize,
 }
 
 impl Table {
@@ -189,7 +170,8 @@ impl Table {
 struct Inner {
     #[pin]
     slots: SpinLock<Table>,
-    /// The file whose mapping is the pool's address space.
+    /// The file that holds detached mappings, made with the first of them: an inode for every
+    /// idle peer would be a waste.
     file: SetOnce<ARef<File>>,
     payer: Payer,
     len: usize,
@@ -214,7 +196,6 @@ impl Inner {
         let slot = table.slot_mut(index).ok_or(EFAULT)?;
         if slot.is_none() {
             *slot = page.take();
-            table.count += 1;
         }
         // If somebody else was faster, our page is freed after unlock.
         drop(table);
@@ -252,45 +233,6 @@ impl Inner {
         }
         drop(table);
         Ok(())
-    }
-
-    /// Takes the page at `index` away from the pool and from everybody who has mapped it.
-    fn take(&self, index: usize) -> bool {
-        let Some(page) = self.page(index) else {
-            return false;
-        };
-        page.locked(|| {
-            let mut table = self.slots.lock();
-            let taken = match table.slot_mut(index) {
-                Some(slot) if slot.as_ref().is_some_and(|p| p.0 == page.0) => slot.take(),
-                _ => None,
-            };
-            if taken.is_some() {
-                table.count -= 1;
-            }
-            drop(table);
-            if taken.is_some() {
-                self.unmap(index);
-            }
-            taken.is_some()
-        })
-    }
-
-    /// Removes the page at `index` from all mappings. The page is locked.
-    fn unmap(&self, index: usize) {
-        let Some(file) = self.file.as_ref() else {
-            return;
-        };
-        let first = (index << PAGE_SHIFT) as bindings::loff_t;
-        // SAFETY: The file keeps its mapping alive.
-        unsafe {
-            bindings::unmap_mapping_range(
-                (*file.as_ptr()).f_mapping,
-                first,
-                PAGE_SIZE as bindings::loff_t,
-                1,
-            )
-        };
     }
 
     /// Returns the pool's file, which is made by the first caller.
@@ -376,7 +318,7 @@ impl Pages {
         }
         let inner = Arc::pin_init(
             pin_init!(Inner {
-                slots <- new_spinlock!(Table { levels: KVec::new(), count: 0 }, "bus1_pages"),
+                slots <- new_spinlock!(Table { levels: KVec::new() }, "bus1_pages"),
                 file: SetOnce::new(),
                 payer: Payer::current(),
                 len: max_bytes.next_multiple_of(PAGE_SIZE),
@@ -390,11 +332,6 @@ impl Pages {
     /// Returns the size of the pool in bytes, a multiple of the page size.
     pub(crate) fn len(&self) -> usize {
         self.inner.len
-    }
-
-    /// Returns the number of pages that exist.
-    pub(crate) fn count(&self) -> usize {
-        self.inner.slots.lock().count
     }
 
     /// Makes all missing pages of the range, filled with zeros. Sleeps.
@@ -415,49 +352,30 @@ impl Pages {
         })
     }
 
-    /// Lets `f` work on `len` bytes at `offset`, which lie within one page.
+    /// Lets `f` work on `len` bytes at `offset`, which lie within one page and are populated; if
+    /// they are not, `f` gets none.
     ///
     /// `f` may sleep to copy from user memory. The range belongs to a slice of the caller: two
     /// ranges that are in use at the same time do not overlap, which is what the range allocator
     /// is there for. The receiver may be reading the bytes meanwhile, so what `f` writes is public.
-    ///
-    /// EINVAL if the range crosses the end of a page or of the pool, EFAULT if the page is missing.
-    pub(crate) fn with<R>(
-        &self,
-        offset: usize,
-        len: usize,
-        f: impl FnOnce(&mut [u8]) -> R,
-    ) -> Result<R> {
-        let mut piece = self.piece(offset, len)?;
-        Ok(f(piece.bytes()))
-    }
-
-    /// As [`Self::with`], for a caller who knows that the bytes are there; if they are not, `f` gets
-    /// none.
-    pub(crate) fn with_any<R>(
-        &self,
-        offset: usize,
-        len: usize,
-        f: impl FnOnce(&mut [u8]) -> R,
-    ) -> R {
+    pub(crate) fn with<R>(&self, offset: usize, len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
         match self.piece(offset, len) {
-            Ok(mut piece) => f(piece.bytes()),
-            Err(_) => f(&mut []),
+            Some(mut piece) => f(piece.bytes()),
+            None => f(&mut []),
         }
     }
 
     /// Maps a piece of one page for the calling thread.
-    fn piece(&self, offset: usize, len: usize) -> Result<Piece> {
-        self.check(offset, len)?;
+    fn piece(&self, offset: usize, len: usize) -> Option<Piece> {
         let start = offset % PAGE_SIZE;
         if len > PAGE_SIZE - start {
-            return Err(EINVAL);
+            return None;
         }
-        let page = self.inner.page(offset >> PAGE_SHIFT).ok_or(EFAULT)?;
+        let page = self.inner.page(offset >> PAGE_SHIFT)?;
         // SAFETY: The page is alive, and stays so until it is unmapped in the drop of the value.
         let base = unsafe { bindings::kmap_local_page(page.as_ptr()) };
         // INVARIANT: `start + len` is at most the size of the page.
-        Ok(Piece {
+        Some(Piece {
             base: base.cast(),
             start,
             len,
@@ -465,47 +383,27 @@ impl Pages {
         })
     }
 
-    /// Gives back the pages that lie entirely inside the range, and returns how many there were.
-    ///
-    /// The caller makes sure that no slice touches them. Readers that mapped them get SIGBUS until
-    /// the page is made anew, with zeros. Sleeps.
-    pub(crate) fn discard(&self, offset: usize, len: usize) -> usize {
-        let Ok(end) = self.check(offset, len) else {
-            return 0;
-        };
-        (offset.div_ceil(PAGE_SIZE)..end >> PAGE_SHIFT)
-            .filter(|index| self.inner.take(*index))
-            .count()
-    }
-
     /// Attaches the pool to an area that is being mapped.
     ///
     /// The area never becomes writable, never grows, and reading a missing page is SIGBUS. EPERM
     /// if it is writable; ENOMEM or ENFILE if the pool's file can't be made.
-    pub(crate) fn map(&self, area: &NewMapping<'_>, how: Mapping) -> Result {
-        area.vma.try_clear_maywrite().map_err(|_| EPERM)?;
-        let file = self.inner.file()?;
-        area.vma.set_dontexpand();
-        let raw = area.vma.as_ptr();
-        match how {
-            Mapping::Pinned => {
-                area.vma.set_dontcopy();
-                area.vma.set_mixedmap();
-                area.anchor.hold(file.clone())?;
-                // SAFETY: The area is being set up, so it is ours, and its file is the device
-                // file. The anchor keeps the pool's file, hence the mapping, for as long as the
-                // device file is open.
-                unsafe {
-                    (*(*raw).vm_file).f_mapping = (*file.as_ptr()).f_mapping;
-                    (*raw).vm_pgoff = 0;
-                }
-            }
-            // SAFETY: The area is being set up.
-            Mapping::Detached => unsafe { bindings::vma_set_file(raw, file.as_ptr()) },
-        }
+    pub(crate) fn map(&self, area: &VmaNew, how: Mapping) -> Result {
+        area.try_clear_maywrite().map_err(|_| EPERM)?;
+        area.set_dontexpand();
+        let raw = area.as_ptr();
         let ops = match how {
-            Mapping::Pinned => &PINNED.0,
-            Mapping::Detached => &DETACHED.0,
+            Mapping::Pinned => {
+                area.set_dontcopy();
+                area.set_mixedmap();
+                // SAFETY: The area is being set up, so it is ours.
+                unsafe { (*raw).vm_pgoff = 0 };
+                &PINNED.0
+            }
+            Mapping::Detached => {
+                // SAFETY: The area is being set up, and the file is open.
+                unsafe { bindings::vma_set_file(raw, self.inner.file()?.as_ptr()) };
+                &DETACHED.0
+            }
         };
         // SAFETY: The area is being set up. `close` takes the reference back.
         unsafe {
@@ -529,70 +427,13 @@ impl Pages {
     }
 }
 
-/// Keeps a pool's file while the device file that maps it is open.
-///
-/// The device file's `f_mapping` points into that file, and system calls on the device file look
-/// at it as long as they can.
-pub(super) struct Anchor(SetOnce<ARef<File>>);
-
-impl Anchor {
-    pub(super) const fn new() -> Self {
-        Self(SetOnce::new())
-    }
-
-    /// Keeps `file`. EBUSY if it is another one than before.
-    fn hold(&self, file: ARef<File>) -> Result {
-        let raw = file.as_ptr();
-        self.0.populate(file);
-        match self.0.as_ref() {
-            Some(held) if held.as_ptr() == raw => Ok(()),
-            _ => Err(EBUSY),
-        }
-    }
-
-    /// Lets go, and gives the device file its own mapping back.
-    ///
-    /// # Safety
-    ///
-    /// `file` is the device file, in its release, with no area left that maps it.
-    pub(super) unsafe fn release(self, file: *mut bindings::file) {
-        if self.0.as_ref().is_some() {
-            // SAFETY: Nobody else uses a file in its release; its inode is alive.
-            unsafe { (*file).f_mapping = (*(*file).f_inode).i_mapping };
-        }
-    }
-}
-
-/// An area of user memory that is being set up for a device file.
-pub(crate) struct NewMapping<'a> {
-    vma: &'a VmaNew,
-    anchor: &'a Anchor,
-}
-
-impl<'a> NewMapping<'a> {
-    /// # Safety
-    ///
-    /// `vma` is being set up for the open file that `anchor` belongs to.
-    pub(super) unsafe fn new(vma: &'a VmaNew, anchor: &'a Anchor) -> Self {
-        Self { vma, anchor }
-    }
-}
-
-impl Deref for NewMapping<'_> {
-    type Target = VmaNew;
-
-    fn deref(&self) -> &VmaNew {
-        self.vma
-    }
-}
-
 /// A table of the kernel's that is never written.
 struct Frozen<T>(T);
 
 // SAFETY: The tables are only read.
 unsafe impl<T> Sync for Frozen<T> {}
 
-/// The pool's own file can do nothing: it is there for its mapping, and to pin this module.
+/// The pool's own file can do nothing: it is there to be mapped, and to pin this module.
 static POOL_FILE: Frozen<bindings::file_operations> = Frozen(bindings::file_operations {
     owner: this_module::<crate::LocalModule>().as_ptr(),
     ..pin_init::zeroed()
@@ -659,19 +500,13 @@ unsafe extern "C" fn area_fault(fault: *mut bindings::vm_fault) -> bindings::vm_
             area.pgoff,
         )
     };
-    let Some(page) = inner.page(index) else {
-        return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
-    };
-    // SAFETY: The page is alive, and faults hold no spinlock.
-    unsafe { abi::bus1_page_lock(page.as_ptr()) };
-    if inner.page(index).is_some_and(|now| now.0 == page.0) {
-        // The kernel maps the page, then unlocks it, and keeps this reference in the page table.
-        // SAFETY: The field is there for the handler's answer.
-        unsafe { (*fault).page = page.into_raw() };
-        return bindings::vm_fault_reason_VM_FAULT_LOCKED;
+    match inner.page(index) {
+        Some(page) => {
+            // The page table keeps this reference.
+            // SAFETY: The field is there for the handler's answer.
+            unsafe { (*fault).page = page.into_raw() };
+            0
+        }
+        None => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
     }
-    // It was given back in between.
-    // SAFETY: Locked above.
-    unsafe { abi::bus1_page_unlock(page.as_ptr()) };
-    bindings::vm_fault_reason_VM_FAULT_SIGBUS
 }

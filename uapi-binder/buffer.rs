@@ -34,13 +34,11 @@ use crate::{
     },
     shim::{
         pages,
-        pages::{
-            Mapping,
-            NewMapping, //
-        },
+        pages::Mapping, //
     },
 };
 use kernel::{
+    mm::virt::VmaNew,
     prelude::*,
     rbtree::{
         RBTree,
@@ -68,12 +66,12 @@ impl PageStore for Pages {
     }
 
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
-        self.0.with_any(offset, len, access)
+        self.0.with(offset, len, access)
     }
 }
 
 /// Maps a proc's buffer space, once for the life of the proc.
-pub(super) fn map(peer: &Arc<BinderPeer>, area: &NewMapping<'_>) -> Result {
+pub(super) fn map(peer: &Arc<BinderPeer>, area: &VmaNew) -> Result {
     let process = peer.part();
     if process.pid() != kernel::current!().tgid() {
         return Err(EINVAL);

@@ -24,7 +24,6 @@ use crate::shim::{
         FileOps,
         Table, //
     },
-    pages::NewMapping,
     wait::{
         PollMask,
         PollTable, //
@@ -35,6 +34,7 @@ use kernel::{
         file::flags,
         File, //
     },
+    mm::virt::VmaNew,
     prelude::*,
     sync::{
         Arc,
@@ -70,7 +70,7 @@ impl FileOps for Device {
         Ok(0)
     }
 
-    fn mmap(data: ArcBorrow<'_, BinderPeer>, area: &NewMapping<'_>) -> Result {
+    fn mmap(data: ArcBorrow<'_, BinderPeer>, area: &VmaNew) -> Result {
         buffer::map(&data.into(), area)
     }
 

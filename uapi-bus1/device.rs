@@ -33,7 +33,6 @@ use crate::{
             MiscRegistration,
             Table, //
         },
-        pages::NewMapping,
         wait::{
             PollMask,
             PollTable, //
@@ -42,6 +41,7 @@ use crate::{
 };
 use kernel::{
     fs::File,
+    mm::virt::VmaNew,
     prelude::*,
     seq_file::SeqFile,
     sync::ArcBorrow, //
@@ -90,7 +90,7 @@ impl FileOps for Device {
         run(&client, number, arg, width).map(|()| 0)
     }
 
-    fn mmap(client: ArcBorrow<'_, Client>, area: &NewMapping<'_>) -> Result {
+    fn mmap(client: ArcBorrow<'_, Client>, area: &VmaNew) -> Result {
         client.check()?;
         pool::map(client.pool()?, area)
     }

@@ -17,13 +17,13 @@ use crate::{
     },
     shim::{
         pages,
-        pages::{
-            Mapping,
-            NewMapping, //
-        }, //
+        pages::Mapping, //
     },
 };
-use kernel::prelude::*;
+use kernel::{
+    mm::virt::VmaNew,
+    prelude::*, //
+};
 
 /// Size of every pool. Pages exist only where a slice has been.
 const SIZE: usize = (1 << 29) - 1;
@@ -41,7 +41,7 @@ impl PageStore for Pages {
     }
 
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
-        self.0.with_any(offset, len, access)
+        self.0.with(offset, len, access)
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) fn create() -> Result<Arc<Pool<Pages>>> {
 }
 
 /// Maps a pool, to be read: `EPERM` if the area may be written or run.
-pub(super) fn map(pool: &Pool<Pages>, area: &NewMapping<'_>) -> Result {
+pub(super) fn map(pool: &Pool<Pages>, area: &VmaNew) -> Result {
     area.try_clear_mayexec().map_err(|_| EPERM)?;
     pool.store().0.map(area, Mapping::Detached)
 }
