@@ -19,7 +19,9 @@ const LOCKDEP_CLASSES: u32 = 200;
 /// kmemleak reports objects of at least this age, in seconds.
 const KMEMLEAK_AGE: u32 = 6;
 /// A guest that does nothing must have come and gone by then.
-const PROBE_LIMIT: Duration = Duration::from_secs(60);
+const PROBE_LIMIT: Duration = Duration::from_secs(150);
+/// KASAN and kmemleak make a guest so many times slower, boot included.
+const KASAN_PATIENCE: u32 = 4;
 
 /// Which driver a guest loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub struct Job {
     pub binderfs: bool,
     /// Shell text to run.
     pub command: String,
-    /// When to give up.
+    /// When to give up; a guest with KASAN gets several times as much.
     pub limit: Duration,
 }
 
@@ -175,14 +177,16 @@ impl<'a> Uml<'a> {
             .step(&format!("guest {}: {}", self.name, job.name), 0);
         let out = dir.join("out");
         let output = out.join("output");
+        let slow = self.tree.has("CONFIG_KASAN");
+        let limit = job.limit * if slow { KASAN_PATIENCE } else { 1 };
         // timeout kills the guest even when xtask itself is gone by then.
         let ended = Run::new("timeout", "the guest", self.console(&job.name))
             .args(["--foreground", "-k", "5"])
-            .arg(job.limit.as_secs().to_string())
+            .arg(limit.as_secs().to_string())
             .arg(self.tree.dir.join("linux"))
             .args(self.arguments(&dir))
             .arg("con0=null,fd:1")
-            .limit(job.limit + Duration::from_secs(10))
+            .limit(limit + Duration::from_secs(10))
             .follow(&output)
             .collect(&mut step, |step, text| step.suspend(|| line(text)))?;
         step.done();

@@ -62,14 +62,13 @@ pub fn unformatted(output: &str) -> Vec<String> {
     places
 }
 
-/// What checkpatch can judge.
+/// What checkpatch is for: C, and the files of Kbuild. It knows little of Rust.
 pub fn is_for_checkpatch(file: &str) -> bool {
     let module = ["core/", "shim/", "uapi-", "include/", "tests-kunit/"]
         .iter()
         .any(|dir| file.starts_with(dir));
-    let name = file.rsplit('/').next().unwrap_or(file);
-    let kbuild = matches!(file, "Kbuild" | "Kconfig" | "Makefile" | "lib.rs");
-    kbuild || (module && [".c", ".h", ".rs"].iter().any(|end| name.ends_with(end)))
+    let c = file.ends_with(".c") || file.ends_with(".h");
+    matches!(file, "Kbuild" | "Kconfig" | "Makefile") || (module && c)
 }
 
 /// Words that a layer must not name, in code (comments may).

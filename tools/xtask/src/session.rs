@@ -85,19 +85,13 @@ impl<'a> Session<'a> {
     pub fn boot_and_follow(&mut self, trial: &Trial<'_>, line: impl FnMut(&str)) -> Result<Boot> {
         let ctx = self.ctx;
         let guest = self.guest(trial.variant)?;
-        // KASAN makes everything several times slower.
-        let patience = if trial.variant == Variant::Kasan {
-            4
-        } else {
-            1
-        };
         let job = Job {
             name: format!("{}-{}", trial.name, trial.driver.name()),
             driver: trial.driver,
             modules: driver_modules(ctx, &guest.tree, trial.driver)?,
             binderfs: trial.binderfs,
             command: trial.command.clone(),
-            limit: Duration::from_secs(trial.seconds * patience),
+            limit: Duration::from_secs(trial.seconds),
         };
         guest.run(&job, line)
     }
