@@ -57,7 +57,7 @@ tap_prepare()
 	scratch=$(mktemp -d) || return
 	if [ ! -e "$tap_dir/binder-control" ]; then
 		mkdir -p "$tap_dir" && mount -t binder binder "$tap_dir" ||
-			{ result "mount binderfs at $tap_dir" 1; return 1; }
+			{ result "mount binderfs at $tap_dir" 1; rm -rf "$scratch"; return 1; }
 		tap_mounted=1
 	fi
 	if [ ! -e "$tap_dir/$2" ]; then
