@@ -13,10 +13,7 @@ use super::{
     reply::Code,
     Binder, //
 };
-use crate::core::{
-    anchor::Spare,
-    call::Reply, //
-};
+use crate::core::call::Reply;
 use kernel::prelude::*;
 
 /// Why a call, one-way or reply failed: the code to read and the cause behind it.
@@ -65,8 +62,8 @@ pub(super) enum ReplyFailure {
     /// There was no call to answer: the replier reads the code.
     Replier(Failure),
     /// The answer could not be built. The code goes to the caller, through the right to answer; the
-    /// replier is told that all is well, in memory that was reserved for it.
-    Caller(Failure, Reply<Binder>, Spare<Binder>),
+    /// replier was told that all is well.
+    Caller(Failure, Reply<Binder>),
 }
 
 /// The record behind BINDER_GET_EXTENDED_ERROR.

@@ -176,18 +176,13 @@ pub(super) fn transact(caller: &mut Caller<'_>, out: &Outgoing) {
 /// BC_REPLY.
 pub(super) fn reply(caller: &mut Caller<'_>, out: &Outgoing) {
     let (id, serving) = begin(caller, |looper| looper.stack.take());
-    let told = match answer(caller, out, serving.flatten()) {
-        Ok(completion) => Ok(completion),
-        Err(ReplyFailure::Caller(failure, reply, completion)) => {
+    match answer(caller, out, serving.flatten()) {
+        Ok(()) => {}
+        Err(ReplyFailure::Caller(failure, reply)) => {
             record_late(&reply, Extended::failed(id, failure));
             reply.fail(Queued::Plain(failure.code));
-            Ok(completion)
         }
-        Err(ReplyFailure::Replier(failure)) => Err(failure),
-    };
-    match told {
-        Ok(completion) => caller.post(completion, Code::TransactionComplete),
-        Err(failure) => fail(caller, id, failure),
+        Err(ReplyFailure::Replier(failure)) => fail(caller, id, failure),
     }
 }
 
@@ -484,13 +479,15 @@ fn make_room(caller: &Caller<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers the call that was at the top of the stack. Returns the memory for the replier's
-/// completion.
+/// Answers the call that was at the top of the stack.
+///
+/// The replier's completion is queued before anybody hears of the answer: whoever does may answer
+/// the replier's own outer call at once, and that must not be read before it.
 fn answer(
     caller: &Caller<'_>,
     out: &Outgoing,
     serving: Option<Serving>,
-) -> Result<Spare<Binder>, ReplyFailure> {
+) -> Result<(), ReplyFailure> {
     let Some(Serving { reply, accepts_fds }) = serving else {
         return Err(ReplyFailure::Replier(Failure::failed(EPROTO)));
     };
@@ -500,9 +497,10 @@ fn answer(
         Err(_) => return Err(ReplyFailure::Replier(Failure::failed(ENOMEM))),
     };
     let Ok(draft) = Draft::answer(&reply) else {
+        caller.post(completion, Code::TransactionComplete);
         // The caller is gone: the next one up the chain is told.
         drop(reply);
-        return Ok(completion);
+        return Ok(());
     };
     let cover = Cover {
         secctx: None,
@@ -511,15 +509,17 @@ fn answer(
         nested: None,
         one_way: false,
     };
-    match fill(caller, draft, out, cover) {
+    let filled = fill(caller, draft, out, cover);
+    caller.post(completion, Code::TransactionComplete);
+    match filled {
         Ok(filled) => {
             if let Err((_, message, reply)) = filled.answer(reply, caller.peer.anchor()) {
                 drop(message);
                 drop(reply);
             }
-            Ok(completion)
+            Ok(())
         }
-        Err(failure) => Err(ReplyFailure::Caller(failure, reply, completion)),
+        Err(failure) => Err(ReplyFailure::Caller(failure, reply)),
     }
 }
 
