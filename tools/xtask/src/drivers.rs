@@ -13,7 +13,7 @@ use crate::host;
 use crate::kernel::Variant;
 use crate::ktap;
 use crate::programs;
-use crate::run::Run;
+use crate::run::{read_lossy, Run};
 use crate::session::{Session, Trial};
 
 /// What building Android's programs takes beyond what kernels need.
@@ -42,7 +42,8 @@ fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
         .verdict(&format!("{prefix}/guest"), boot.verdict());
 }
 
-/// Conformance of the native interface, and every example as a user runs it.
+/// Conformance of the native interface, and every example as a user runs it, in
+/// one boot.
 pub fn native(session: &mut Session<'_>) -> Result<()> {
     let programs = programs::build(session.ctx)?;
     let tests = inside(&programs.bin("tests-bus1"));
@@ -51,22 +52,22 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         .iter()
         .map(|path| inside(path))
         .collect();
+    let each = each_must_succeed(&examples);
     for &variant in session.variants() {
-        let runs = [
-            ("native", tests.clone()),
-            ("examples", each_must_succeed(&examples)),
-        ];
-        for (name, command) in runs {
-            let boot = session.boot(&Trial {
-                name,
-                variant,
-                driver: Driver::Bus1,
-                binderfs: false,
-                command,
-                seconds: 240,
-            })?;
-            take(session, &format!("{name}/{}", variant.name()), &boot);
-        }
+        let boot = session.boot(&Trial {
+            name: "native",
+            variant,
+            driver: Driver::Bus1,
+            binderfs: false,
+            command: format!("{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\nexit $status"),
+            seconds: 300,
+        })?;
+        let prefix = format!("native/{}", variant.name());
+        take(session, &prefix, &boot);
+        let examples = read_lossy(&boot.out.join("examples")).unwrap_or_default();
+        session
+            .report
+            .take(&format!("{prefix}/examples"), &ktap::program(&examples));
     }
     Ok(())
 }
