@@ -16,7 +16,7 @@ use crate::run::{capture, Run};
 const SUITE: &str = "trixie-backports";
 const SOURCE: &str = "linux-source-7.3";
 /// 0.73.1 gets the layout of a kernel struct wrong; this one is right.
-const BINDGEN: &str = "0.72.1";
+pub const BINDGEN: &str = "0.72.1";
 /// Counts up when the patches below change.
 const PATCH_LEVEL: &str = "1";
 

@@ -200,7 +200,9 @@ fn build(ctx: &Ctx, variant: Variant, wanted: &Config, tree: &mut Tree) -> Resul
     let _lock = lock(&builds.join(format!("{}.lock", tree.id)), || {
         ctx.ui.say(&waiting)
     })?;
-    if cache::stamp(&tree.dir).is_none() {
+    // bindgen's version is not in the key: another one continues the same tree.
+    let stamp = format!("{} bindgen {}", tree.id, fetch::BINDGEN);
+    if cache::stamp(&tree.dir).as_ref() != Some(&stamp) {
         cache::need_space(&ctx.cache, 1500, "a kernel build")?;
         let resumed = tree.dir.exists();
         let mut outcome = build_once(ctx, variant, wanted, tree);
@@ -209,7 +211,7 @@ fn build(ctx: &Ctx, variant: Variant, wanted: &Config, tree: &mut Tree) -> Resul
             outcome = build_once(ctx, variant, wanted, tree);
         }
         outcome?;
-        cache::set_stamp(&tree.dir, &tree.id)?;
+        cache::set_stamp(&tree.dir, &stamp)?;
         cache::prune(&builds, variant.name(), 2)?;
     }
     tree.config = read_config(&tree.dir)?;
