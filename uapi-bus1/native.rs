@@ -192,9 +192,7 @@ impl Personality for Native {
         _queue: QueueId,
         _parent: &mut Option<Reply<Self>>,
     ) {
-        // A slot of a dead node says that it is invalid.
-    const LINKS_DEAD: bool = false;
-    // There are no calls.
+        // There are no calls.
     }
 
     fn wake(wake: Self::Wake) {
