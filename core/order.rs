@@ -259,10 +259,9 @@ impl Record {
 /// broken or stands still must not hang a caller.
 pub(crate) fn settle<C: Clock>(stamp: Stamp) {
     const NANOSECONDS: u64 = 2_000;
-    const READINGS: u32 = 10_000;
 
     let start = C::now();
-    for _ in 0..READINGS {
+    for _ in 0..C::PATIENCE {
         let now = C::now();
         if now > stamp.0 || now.saturating_sub(start) >= NANOSECONDS {
             return;

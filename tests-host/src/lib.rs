@@ -17,8 +17,22 @@ mod concurrent;
 #[cfg(test)]
 mod facade;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 #[path = "../../tests-kunit/sync.rs"]
 mod sync_suite;
+
+/// How a property test runs: `count` random cases, more with `PROPTEST_CASES`. A failing case is
+/// printed in full, and not written into the tree.
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
+fn cases(count: u32) -> proptest::test_runner::Config {
+    let chosen = std::env::var("PROPTEST_CASES").ok();
+    proptest::test_runner::Config {
+        cases: chosen.and_then(|cases| cases.parse().ok()).unwrap_or(count),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}
 
 /// Tests without threads; the model checkers would add nothing.
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]

@@ -95,6 +95,8 @@ impl<const N: u64> Clock for Coarse<N> {
 pub(crate) struct Standing;
 
 impl Clock for Standing {
+    const PATIENCE: u32 = 1;
+
     fn now() -> u64 {
         0
     }
@@ -113,6 +115,8 @@ pub(crate) fn set_here(time: u64) {
 pub(crate) struct Manual;
 
 impl Clock for Manual {
+    const PATIENCE: u32 = 1;
+
     fn now() -> u64 {
         HERE.with(Cell::get)
     }

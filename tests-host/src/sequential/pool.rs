@@ -194,7 +194,7 @@ fn without_memory_nothing_is_lost() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::cases(200))]
 
     /// Slices that live at the same time keep what was written into each.
     #[test]

@@ -193,7 +193,7 @@ fn fits(used: Amounts, need: Amounts, limits: Limits) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(crate::cases(300))]
 
     /// Against plain sums. The user's limits are small, so that its portions are single units.
     #[test]

@@ -142,7 +142,7 @@ fn run(len: usize, steps: Vec<Step>, settled: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::cases(400))]
 
     #[test]
     fn agrees_with_the_byte_map(len in 0usize..2000, steps in steps()) {
