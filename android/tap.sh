@@ -8,12 +8,26 @@
 #
 # A program may print TAP with a plan, or be one of googletest's; tap_report
 # adds one line for each program, which fails unless the program ended with
-# status 0 and printed as many results as it had planned.
+# status 0 and printed as many results as it had planned, one at least and none
+# that failed.
 
 # program NAME SECONDS COMMAND..: runs it, and kills it when its time is over.
 # What it says on standard error is shown only if it fails: libbinder is chatty.
 # Status: the program's.
 program()
+{
+	program_kind=@end
+	program_run "$@"
+}
+
+# The same for a program that gives no results but its status.
+step()
+{
+	program_kind=@step
+	program_run "$@"
+}
+
+program_run()
 {
 	program_name=$1
 	program_seconds=$2
@@ -21,16 +35,15 @@ program()
 	echo "@begin"
 	timeout -k 2 "$program_seconds" "$@" 2>"$scratch/stderr" </dev/null
 	program_status=$?
-	echo "@end $program_status $program_name"
 	[ "$program_status" -eq 0 ] || remark_file "its last words" "$scratch/stderr"
+	echo "$program_kind $program_status $program_name"
 	return "$program_status"
 }
 
 # result NAME STATUS: one result without a program.
 result()
 {
-	echo "@begin"
-	echo "@end $2 $1"
+	echo "@step $2 $1"
 }
 
 # remark_file TEXT FILE: the end of a log, as remarks.
@@ -61,7 +74,7 @@ tap_prepare()
 		tap_mounted=1
 	fi
 	if [ ! -e "$tap_dir/$2" ]; then
-		program "add device $2" 20 "$3" add-device "$tap_dir" "$2"
+		step "add device $2" 20 "$3" add-device "$tap_dir" "$2"
 		tap_added=$tap_dir/$2
 	fi
 }
@@ -74,12 +87,22 @@ tap_tidy()
 	rm -rf "$scratch"
 }
 
-# Prints one result: tap_line RESULT TEXT.
+# Prints one result: tap_line RESULT TEXT. What was said before it follows it, as
+# readers of TAP want it.
 tap_line()
 {
 	tap_number=$((tap_number + 1))
-	[ "$1" = ok ] || tap_bad=$((tap_bad + 1))
+	[ "$1" = ok ] || { tap_bad=$((tap_bad + 1)); tap_failed=$((tap_failed + 1)); }
 	echo "$1 $tap_number $2"
+	printf %s "$tap_said"
+	tap_said=
+}
+
+# Keeps a remark for the next result.
+tap_say()
+{
+	tap_said="$tap_said# $1
+"
 }
 
 # A result of googletest, without its time: tap_google RESULT LINE [SKIP].
@@ -93,12 +116,23 @@ tap_google()
 # The end of a program: status, name.
 tap_end()
 {
-	if [ "$1" -eq 0 ] && [ "$tap_seen" -eq "$tap_plan" ]; then
+	tap_why="status $1, $tap_seen results of $tap_plan"
+	[ "$tap_failed" -eq 0 ] || tap_why="$tap_why, $tap_failed failed"
+	if [ "$tap_why" = "status 0, $tap_plan results of $tap_plan" ] && [ "$tap_plan" -gt 0 ]; then
 		tap_line ok "$2"
 	else
 		tap_line "not ok" "$2"
-		echo "# status $1, $tap_seen results of $tap_plan"
+		echo "# $tap_why"
 	fi
+}
+
+# The end of a step: status, name.
+tap_step()
+{
+	case $1 in
+	0) tap_line ok "$2" ;;
+	*) tap_line "not ok" "$2" ;;
+	esac
 }
 
 # Reads what the programs print, writes TAP; status 0 if all is well.
@@ -108,11 +142,14 @@ tap_report()
 	tap_bad=0
 	tap_seen=0
 	tap_plan=0
+	tap_failed=0
+	tap_said=
 	echo "TAP version 13"
 	while IFS= read -r line; do
 		case $line in
-		"@begin") tap_seen=0; tap_plan=0 ;;
+		"@begin") tap_seen=0; tap_plan=0; tap_failed=0 ;;
 		"@end "*) line=${line#@end }; tap_end "${line%% *}" "${line#* }" ;;
+		"@step "*) line=${line#@step }; tap_step "${line%% *}" "${line#* }" ;;
 		"1.."*) tap_plan=${line#1..} ;;
 		"ok "*) tap_seen=$((tap_seen + 1)); line=${line#ok }; tap_line ok "${line#* }" ;;
 		"not ok "*)
@@ -124,11 +161,12 @@ tap_report()
 		"[       OK ] "*" ms)") tap_google ok "$line" ;;
 		"[  FAILED  ] "*" ms)") tap_google "not ok" "$line" ;;
 		"[  SKIPPED ] "*" ms)") tap_google ok "$line" " # SKIP the test says so" ;;
-		"" | "[ RUN "* | "[-----"* | "[====="* | "[  PASSED "*) ;;
-		"# "*) echo "$line" ;;
-		*) echo "# $line" ;;
+		"" | "[ RUN "* | "[-----"* | "[====="* | "[  PASSED "* | \
+			"[  FAILED  ] "* | "[  SKIPPED ] "*) ;;
+		*) tap_say "${line#\# }" ;;
 		esac
 	done
+	printf %s "$tap_said"
 	echo "1..$tap_number"
 	[ "$tap_bad" -eq 0 ] && [ "$tap_number" -gt 0 ]
 }

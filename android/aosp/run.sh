@@ -42,7 +42,7 @@ start_servicemanager()
 {
 	"$bin/servicemanager" "$device" >"$scratch/servicemanager" 2>&1 &
 	servicemanager=$!
-	program "servicemanager becomes context manager" 20 "$bin/binder_demo" wait-manager "$device"
+	step "servicemanager becomes context manager" 20 "$bin/binder_demo" wait-manager "$device"
 }
 
 run_demo()

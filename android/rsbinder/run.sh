@@ -40,10 +40,11 @@ asks()
 	asks_name=$1
 	asks_pattern=$2
 	shift 2
-	answer=$("$bin/rsb_service" -d "$device" "$@" 2>"$scratch/stderr") &&
+	answer=$("$bin/rsb_service" -d "$device" "$@" 2>&1) &&
 		printf '%s\n' "$answer" | grep -q "$asks_pattern"
-	result "$asks_name" $?
+	asks_status=$?
 	printf '%s\n' "$answer"
+	result "$asks_name" $asks_status
 }
 
 run_clients()
