@@ -49,7 +49,12 @@ if [ -n "$BINDERFS" ]; then
 	mount -t binder binder /dev/binderfs || stop "broken: cannot mount binderfs"
 fi
 
-[ -n "$KMEMLEAK" ] && echo clear >/sys/kernel/debug/kmemleak
+# What the kernel itself forgot before is none of our business, and its own scans
+# every ten minutes only slow the tests down.
+if [ -n "$KMEMLEAK" ]; then
+	echo scan=off >/sys/kernel/debug/kmemleak
+	echo clear >/sys/kernel/debug/kmemleak
+fi
 
 say "begin"
 if [ -n "$SHELL_WANTED" ]; then
