@@ -23,6 +23,9 @@ const PROBE_LIMIT: Duration = Duration::from_secs(150);
 /// KASAN and kmemleak make a guest so many times slower, boot included.
 const KASAN_PATIENCE: u32 = 4;
 
+/// UML's way to have more than one CPU.
+const TWO_CPUS: &[&str] = &["seccomp=on", "ncpus=2"];
+
 /// Which driver a guest loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
@@ -106,17 +109,34 @@ pub struct Uml<'a> {
 }
 
 impl<'a> Uml<'a> {
-    /// Gets the kernel and boots it once: with two CPUs if this host can do that,
-    /// else with one.
-    pub fn new(ctx: &'a Ctx, variant: Variant) -> Result<Self> {
-        let tree = kernel::tree(ctx, variant)?;
+    /// Gets the kernel, and boots it once to see whether this host can give it two
+    /// CPUs, else one. `like` is a guest that has answered this already.
+    pub fn new(ctx: &'a Ctx, variant: Variant, like: Option<&Self>) -> Result<Self> {
         let mut guest = Self {
             ctx,
-            tree,
+            tree: kernel::tree(ctx, variant)?,
             name: variant.name(),
-            mode: &["seccomp=on", "ncpus=2"],
+            mode: like.map_or(TWO_CPUS, |like| like.mode),
         };
-        let probe = || Job {
+        if like.is_none() && guest.probe()?.exit != Some(0) {
+            ctx.ui
+                .say("the guest does not boot with two CPUs here: going on with one");
+            guest.mode = &[];
+            let boot = guest.probe()?;
+            if boot.exit != Some(0) {
+                bail!(
+                    "User Mode Linux does not boot on this machine ({}): its console is {}; /dev/shm must be a tmpfs mounted without noexec",
+                    boot.problems.join("; "),
+                    guest.console("probe").display()
+                );
+            }
+        }
+        Ok(guest)
+    }
+
+    /// Boots to do nothing.
+    fn probe(&self) -> Result<Boot> {
+        let job = Job {
             name: "probe".into(),
             driver: Driver::None,
             modules: Vec::new(),
@@ -124,21 +144,7 @@ impl<'a> Uml<'a> {
             command: "busybox nproc".into(),
             limit: PROBE_LIMIT,
         };
-        if guest.run(&probe(), |_| {})?.exit == Some(0) {
-            return Ok(guest);
-        }
-        ctx.ui
-            .say("the guest does not boot with two CPUs here: going on with one");
-        guest.mode = &[];
-        let boot = guest.run(&probe(), |_| {})?;
-        if boot.exit != Some(0) {
-            bail!(
-                "User Mode Linux does not boot on this machine ({}): its console is {}; /dev/shm must be a tmpfs mounted without noexec",
-                boot.problems.join("; "),
-                guest.console("probe").display()
-            );
-        }
-        Ok(guest)
+        self.run(&job, |_| {})
     }
 
     /// Where a job's console log goes.

@@ -158,7 +158,7 @@ fn test(ctx: &Ctx, suites: &[Suite], verbose: bool) -> Result<bool> {
 
 fn shell(ctx: &Ctx) -> Result<bool> {
     host::ensure(ctx, &[Need::Build, Need::Guest])?;
-    let guest = Uml::new(ctx, Variant::Uml)?;
+    let guest = Uml::new(ctx, Variant::Uml, None)?;
     let built = module::build(ctx, &guest.tree, &module::FULL, false)?;
     ctx.ui.say("a shell of the guest; `exit` powers it off");
     guest.shell(&Job {

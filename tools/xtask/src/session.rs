@@ -69,7 +69,8 @@ impl<'a> Session<'a> {
             Some(at) => at,
             None => {
                 host::ensure(self.ctx, &[Need::Build, Need::Guest])?;
-                self.guests.push(Uml::new(self.ctx, variant)?);
+                let guest = Uml::new(self.ctx, variant, self.guests.first())?;
+                self.guests.push(guest);
                 self.guests.len() - 1
             }
         };
