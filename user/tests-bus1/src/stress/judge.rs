@@ -23,7 +23,7 @@ pub struct Sent {
     pub sender: usize,
     pub start: u64,
     pub end: u64,
-    pub queues: u32,
+    pub queues: u64,
 }
 
 impl Sent {
@@ -230,7 +230,7 @@ impl Round {
 mod tests {
     use super::*;
 
-    fn sent(sender: usize, start: u64, end: u64, queues: u32) -> Sent {
+    fn sent(sender: usize, start: u64, end: u64, queues: u64) -> Sent {
         Sent {
             sender,
             start,

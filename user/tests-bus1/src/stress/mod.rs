@@ -2,11 +2,15 @@
 
 //! The global order under load, with several processes on several CPUs.
 //!
-//! Senders that multicast to some of eight queues, and two that send to one queue
-//! in turns, told by shared memory that the other's call has returned: the
-//! situation in which stamps without a common clock fail. Readers take from the
-//! queues meanwhile. Each call is framed by readings of a shared counter, and the
-//! judge looks for one order that explains all that was seen.
+//! Two senders multicast to dozens of queues in one call. Pairs of peers send one
+//! message each, to different queues: the second when it is known, by other means
+//! than the bus, that the first call has returned; in every other round the two
+//! are processes that tell each other through shared memory. The first of a pair
+//! has seen more messages than the second. That is the situation in which stamps
+//! without a common clock fail: see the counterexample in the judge's tests.
+//! Readers take from the queues meanwhile. Each call is framed by readings of a
+//! shared counter, and the judge looks for one order that explains all that was
+//! seen.
 //!
 //! A pass means something only if calls have really overlapped: that is counted,
 //! and a run without any fails.
@@ -24,7 +28,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use self::judge::{Overlap, Received, Round, Sent};
-use self::shared::{Board, Shared, EACH, MESSAGES, QUEUES, READERS, SENDERS};
+use self::shared::{
+    sender_of, Board, Shared, LOGGED, MESSAGES, MULTICASTERS, PAIRS, QUEUES, READERS, SENDERS,
+};
+use self::worker::Random;
 use crate::raw::Peer;
 use crate::tap::wait_or_kill;
 use crate::verdict::{wrong, Failure, Verdict};
@@ -72,35 +79,61 @@ impl Drop for Workers {
     }
 }
 
-fn start_all(board: &Shared, queues: &[Peer], seed: u64) -> Verdict<Workers> {
+/// A sending peer with a handle to each queue.
+fn sender(queues: &[Peer]) -> Verdict<Peer> {
+    let peer = Peer::open()?;
+    for queue in queues {
+        peer.meets(queue, 0x10)?;
+    }
+    Ok(peer)
+}
+
+/// The processes of a round. In even rounds each pair is one process, in odd ones
+/// it is two.
+fn start_all(board: &Shared, queues: &[Peer], round: u64) -> Verdict<Workers> {
     let mut workers = Workers(Vec::new());
-    for name in 0..SENDERS {
-        let peer = Peer::open()?;
-        for queue in queues {
-            peer.meets(queue, 0x10)?;
-        }
-        let seed = seed.wrapping_mul(SENDERS as u64).wrapping_add(name as u64);
-        let seed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let role = ["sender".into(), name.to_string(), seed.to_string()];
+    let words = |role: &str, name: usize, number: u64| {
+        [role.to_owned(), name.to_string(), number.to_string()]
+    };
+    let seed = |name: usize| (round << 8 | name as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for name in 0..MULTICASTERS {
+        let peer = sender(queues)?;
+        let role = words("multicaster", name, seed(name));
         workers.0.push(start(board, &role, &[&peer])?);
     }
+    for pair in 0..PAIRS {
+        let peers = [sender(queues)?, sender(queues)?];
+        let first = MULTICASTERS + 2 * pair;
+        if round % 2 == 0 {
+            let role = words("pair", pair, seed(first));
+            workers
+                .0
+                .push(start(board, &role, &[&peers[0], &peers[1]])?);
+        } else {
+            for (name, peer) in (first..).zip(&peers) {
+                let role = words("half", name, seed(name));
+                workers.0.push(start(board, &role, &[peer])?);
+            }
+        }
+    }
+    let senders = workers.0.len() as u64;
     for name in 0..READERS {
         let part: Vec<&Peer> = worker::queues_of(name)
             .map(|queue| &queues[queue])
             .collect();
-        let role = ["reader".into(), name.to_string(), "0".into()];
+        let role = words("reader", name, senders);
         workers.0.push(start(board, &role, &part)?);
     }
     Ok(workers)
 }
 
 /// One round: starts all processes, waits for them, and collects what they saw.
-fn round(seed: u64) -> Verdict<(Round, u64)> {
+fn round(number: u64) -> Verdict<(Round, u64)> {
     let board = Shared::new()?;
     let queues = (0..QUEUES)
         .map(|_| Peer::open())
         .collect::<Verdict<Vec<_>>>()?;
-    let mut workers = start_all(&board, &queues, seed)?;
+    let mut workers = start_all(&board, &queues, number)?;
     let start = Instant::now();
     let count = workers.0.len() as u32;
     while board.ready.load(Acquire) < count && start.elapsed() < ROUND_LIMIT {
@@ -131,40 +164,39 @@ fn round(seed: u64) -> Verdict<(Round, u64)> {
     Ok((collect(&board), board.refused.load(Relaxed)))
 }
 
-/// What stands on the board at the end of a round.
+/// What stands on the board at the end of a round, without the messages that
+/// were never sent.
 fn collect(board: &Board) -> Round {
-    let sent = board.sent.iter().enumerate().map(|(message, sent)| Sent {
-        sender: message / EACH,
-        start: sent.start.load(Relaxed),
-        end: sent.end.load(Relaxed),
-        queues: sent.queues.load(Relaxed),
-    });
-    let logs = board.logs.iter().map(|log| {
-        log.entries[..(log.len.load(Relaxed) as usize).min(MESSAGES)]
-            .iter()
-            .map(|entry| Received {
-                message: entry.message.load(Relaxed) as usize,
-                time: entry.time.load(Relaxed),
-            })
-            .collect()
-    });
-    Round {
-        sent: sent.collect(),
-        logs: logs.collect(),
+    let mut round = Round::default();
+    let mut places = vec![usize::MAX; MESSAGES];
+    for (message, sent) in board.sent.iter().enumerate() {
+        let queues = sent.queues.load(Relaxed);
+        if queues != 0 {
+            places[message] = round.sent.len();
+            round.sent.push(Sent {
+                sender: sender_of(message),
+                start: sent.start.load(Relaxed),
+                end: sent.end.load(Relaxed),
+                queues,
+            });
+        }
     }
+    for log in &board.logs {
+        let len = (log.len.load(Relaxed) as usize).min(LOGGED);
+        let entries = log.entries[..len].iter().map(|entry| {
+            let message = entry.message.load(Relaxed) as usize;
+            Received {
+                message: places.get(message).copied().unwrap_or(usize::MAX),
+                time: entry.time.load(Relaxed),
+            }
+        });
+        round.logs.push(entries.collect());
+    }
+    round
 }
 
-/// Judges one round and adds it to the report.
+/// Adds one round to the report and judges it.
 fn judge(round: &Round, report: &mut Report) -> Verdict {
-    round.complete().map_err(wrong)?;
-    let cycle = round.cycle();
-    if !cycle.is_empty() {
-        println!("# these messages can't be ordered:");
-        for message in &cycle {
-            println!("#   {}", round.describe(*message));
-        }
-        return Err(wrong("the order has a cycle"));
-    }
     let overlap = round.overlap();
     report.rounds += 1;
     report.messages += round.sent.len() as u64;
@@ -172,17 +204,27 @@ fn judge(round: &Round, report: &mut Report) -> Verdict {
     report.overlap.multicasts += overlap.multicasts;
     report.overlap.contended += overlap.contended;
     report.overlap.around_two += overlap.around_two;
-    Ok(())
+    round.complete().map_err(wrong)?;
+    let cycle = round.cycle();
+    if cycle.is_empty() {
+        return Ok(());
+    }
+    println!("# these messages can't be ordered (queues with places):");
+    for message in &cycle {
+        println!("#   {}", round.describe(*message));
+    }
+    Err(wrong("the order has a cycle"))
 }
 
 fn run(seconds: u64, report: &mut Report) -> Verdict {
     let start = Instant::now();
     let limit = Duration::from_secs(seconds.min(24 * 3600));
-    for seed in 0.. {
-        let (seen, refused) = round(seed)?;
+    for number in 0.. {
+        let (seen, refused) = round(number)?;
         report.refused += refused;
         judge(&seen, report)?;
-        if start.elapsed() >= limit {
+        // One of each kind, however slow the guest is.
+        if number > 0 && start.elapsed() >= limit {
             break;
         }
     }
@@ -227,21 +269,28 @@ pub fn command(seconds: u64) -> i32 {
 }
 
 fn work(args: &[&str]) -> Verdict {
-    let [role, name, seed, board, peers @ ..] = args else {
+    let [role, name, number, board, peers @ ..] = args else {
         return Err(wrong("a worker needs more words"));
     };
-    let number = |word: &str| word.parse::<u64>().map_err(wrong);
-    let (name, seed) = (number(name)? as usize, number(seed)?);
+    let name: usize = name.parse().map_err(wrong)?;
+    let number: u64 = number.parse().map_err(wrong)?;
     let board = Shared::open(crate::raw::inherited(board)?)?;
     let peers = peers
         .iter()
         .map(|peer| Peer::inherited(peer))
         .collect::<Verdict<Vec<_>>>()?;
+    let mut random = Random::new(number);
     let result = match (*role, &peers[..]) {
-        ("sender", [peer]) if name < SENDERS => worker::sender(&board, peer, name, seed),
-        ("reader", _) => {
+        ("multicaster", [peer]) if name < MULTICASTERS => {
+            worker::multicaster(&board, peer, name, &mut random)
+        }
+        ("pair", [one, two]) if name < PAIRS => worker::pair(&board, [one, two], name, &mut random),
+        ("half", [peer]) if (MULTICASTERS..SENDERS).contains(&name) => {
+            worker::half(&board, peer, name, &mut random)
+        }
+        ("reader", _) if name < READERS => {
             let peers: Vec<_> = worker::queues_of(name).zip(peers).collect();
-            worker::reader(&board, &peers)
+            worker::reader(&board, &peers, number as u32)
         }
         _ => Err(wrong("no such worker")),
     };
@@ -251,7 +300,7 @@ fn work(args: &[&str]) -> Verdict {
     result
 }
 
-/// `--stress-worker ROLE NAME SEED BOARD PEER..`, started by this program.
+/// `--stress-worker ROLE NAME NUMBER BOARD PEER..`, started by this program.
 pub fn worker_command(args: &[&str]) -> i32 {
     match work(args) {
         Ok(()) => 0,

@@ -14,16 +14,40 @@ use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 use rustix::io::Errno;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
-/// Processes that send. The first two multicast, the others take turns.
-pub const SENDERS: usize = 4;
 /// Queues.
-pub const QUEUES: usize = 8;
+pub const QUEUES: usize = 64;
 /// Processes that read, each its part of the queues.
 pub const READERS: usize = 2;
-/// Messages that one sender sends in a round.
-pub const EACH: usize = 3000;
+/// Peers that multicast.
+pub const MULTICASTERS: usize = 2;
+/// Pairs of peers of which one sends to one queue, then the other to another.
+pub const PAIRS: usize = 2;
+/// All peers that send.
+pub const SENDERS: usize = MULTICASTERS + 2 * PAIRS;
+/// Multicasts that one multicaster sends in a round.
+pub const MULTICASTS: usize = 250;
+/// Messages that one peer of a pair sends at most in a round.
+pub const UNICASTS: usize = 4000;
 /// Messages of a round.
-pub const MESSAGES: usize = SENDERS * EACH;
+pub const MESSAGES: usize = MULTICASTERS * MULTICASTS + 2 * PAIRS * UNICASTS;
+/// Messages that one queue can get.
+pub const LOGGED: usize = 8192;
+
+/// Number of the message `seq` of a sender.
+pub fn message(sender: usize, seq: usize) -> usize {
+    match sender.checked_sub(MULTICASTERS) {
+        None => sender * MULTICASTS + seq,
+        Some(pair) => MULTICASTERS * MULTICASTS + pair * UNICASTS + seq,
+    }
+}
+
+/// Who sends the message with this number.
+pub fn sender_of(message: usize) -> usize {
+    match message.checked_sub(MULTICASTERS * MULTICASTS) {
+        None => message / MULTICASTS,
+        Some(rest) => MULTICASTERS + rest / UNICASTS,
+    }
+}
 
 /// One message, by its sender.
 #[derive(Default)]
@@ -33,7 +57,7 @@ pub struct Sent {
     /// The clock after the call.
     pub end: AtomicU64,
     /// The queues it went to, one bit each; 0 if it was not sent.
-    pub queues: AtomicU32,
+    pub queues: AtomicU64,
 }
 
 /// One delivery, by the reader of the queue.
@@ -50,7 +74,7 @@ pub struct Log {
     pub sent: AtomicU64,
     /// Deliveries that are entered.
     pub len: AtomicU32,
-    pub entries: [Received; MESSAGES],
+    pub entries: [Received; LOGGED],
 }
 
 /// What the processes share. All of it is atomic, and zero at first.
@@ -63,10 +87,13 @@ pub struct Board {
     pub stop: AtomicU32,
     /// Workers that are ready.
     pub ready: AtomicU32,
-    /// Senders that are done.
+    /// Multicasters that are done.
+    pub multicasters_done: AtomicU32,
+    /// Sending processes that are done.
     pub done: AtomicU32,
-    /// Whose turn it is among the senders that take turns.
-    pub turn: AtomicU32,
+    /// Which of the two processes of a pair may send, for the pairs that are
+    /// made of two.
+    pub turn: [AtomicU32; PAIRS],
     /// Copies sent and copies received, to bound what is queued.
     pub copies_sent: AtomicU64,
     pub copies_received: AtomicU64,
@@ -136,5 +163,28 @@ impl Drop for Shared {
     fn drop(&mut self) {
         // SAFETY: it is this mapping; references to the board borrow `self`.
         let _ = unsafe { munmap(self.board.as_ptr().cast(), size_of::<Board>()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_messages() {
+        let mut next = 0;
+        for sender in 0..SENDERS {
+            let count = if sender < MULTICASTERS {
+                MULTICASTS
+            } else {
+                UNICASTS
+            };
+            for seq in [0, 1, count - 1] {
+                assert_eq!(message(sender, seq), next + seq);
+                assert_eq!(sender_of(next + seq), sender);
+            }
+            next += count;
+        }
+        assert_eq!(next, MESSAGES);
     }
 }

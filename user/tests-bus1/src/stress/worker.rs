@@ -5,28 +5,37 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
 
 use bus1_sys::{BUS1_MSG_DATA, BUS1_MSG_NODE_RELEASE};
 use rustix::io::Errno;
 use rustix::thread::sched_yield;
 
-use super::shared::{Board, EACH, MESSAGES, QUEUES, READERS, SENDERS};
+use super::shared::{message, Board, LOGGED, MULTICASTERS, MULTICASTS, QUEUES, READERS, UNICASTS};
 use crate::raw::{Mail, Peer};
 use crate::verdict::{wrong, Verdict};
 
 /// Copies that may be queued at one time, all queues together: far below what a
 /// user may have.
-const WINDOW: u64 = 1500;
+const WINDOW: u64 = 3000;
 
 /// The first ID that a fresh peer gives out, and the step to the next.
 const FIRST: u64 = 0x0b;
 const STEP: u64 = 8;
 
+/// How many messages the first of a pair sends to itself before each that
+/// counts. A clock that only counts messages runs ahead by that.
+const AHEAD: usize = 4;
+
 /// A small generator of numbers: the run must differ from round to round but
 /// needs no quality.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed | 1)
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -51,6 +60,21 @@ fn meet(board: &Board) {
     }
 }
 
+fn stopped(board: &Board) -> bool {
+    board.stop.load(Relaxed) != 0
+}
+
+/// Waits until few enough copies are queued.
+fn await_room(board: &Board) {
+    let queued = || {
+        let sent = board.copies_sent.load(Relaxed);
+        sent.saturating_sub(board.copies_received.load(Relaxed))
+    };
+    while queued() > WINDOW && !stopped(board) {
+        sched_yield();
+    }
+}
+
 /// Sends one message, until it is taken or somebody stops the round.
 fn send(board: &Board, peer: &Peer, message: usize, queues: &[usize]) -> Verdict {
     let ids: Vec<u64> = queues
@@ -64,12 +88,7 @@ fn send(board: &Board, peer: &Peer, message: usize, queues: &[usize]) -> Verdict
         ..Default::default()
     };
     let entry = &board.sent[message];
-    while board.stop.load(Relaxed) == 0 {
-        let queued = board.copies_sent.load(Relaxed);
-        if queued.saturating_sub(board.copies_received.load(Relaxed)) > WINDOW {
-            sched_yield();
-            continue;
-        }
+    while !stopped(board) {
         entry.start.store(board.now(), Relaxed);
         let result = peer.send(&mail);
         entry.end.store(board.now(), Relaxed);
@@ -93,31 +112,72 @@ fn send(board: &Board, peer: &Peer, message: usize, queues: &[usize]) -> Verdict
     Ok(())
 }
 
-/// Waits until it is the turn of `name` among the senders that take turns.
-fn await_turn(board: &Board, name: u32) {
-    while board.turn.load(Acquire) != name && board.stop.load(Relaxed) == 0 {
-        sched_yield();
+/// Sends to many queues at once, in any order of them: the longer the call, the
+/// more can happen between its first queue and its last.
+pub fn multicaster(board: &Board, peer: &Peer, name: usize, random: &mut Random) -> Verdict {
+    meet(board);
+    for seq in 0..MULTICASTS {
+        await_room(board);
+        let count = QUEUES / 2 + random.below(QUEUES / 2) + 1;
+        send(board, peer, message(name, seq), &random.queues(count))?;
     }
+    board.multicasters_done.fetch_add(1, Release);
+    board.done.fetch_add(1, Release);
+    Ok(())
 }
 
-/// One sender: the first two multicast, the others send to one queue in turns,
-/// each after the other has returned.
-pub fn sender(board: &Board, peer: &Peer, name: usize, seed: u64) -> Verdict {
-    let mut random = Random(seed | 1);
+/// Moves the peer's own clock ahead by messages to itself.
+fn run_ahead(peer: &Peer) -> Verdict {
+    for _ in 0..AHEAD {
+        peer.say(0x10, b"")?;
+        let msg = peer.recv()?;
+        peer.slice_release(msg.offset)?;
+    }
+    Ok(())
+}
+
+fn multicasts_go_on(board: &Board) -> bool {
+    (board.multicasters_done.load(Acquire) as usize) < MULTICASTERS && !stopped(board)
+}
+
+/// A pair of peers in one process: one sends to one queue, and when that call
+/// has returned, the other to another queue.
+pub fn pair(board: &Board, peers: [&Peer; 2], pair: usize, random: &mut Random) -> Verdict {
+    let first = MULTICASTERS + 2 * pair;
     meet(board);
-    let takes_turns = name >= SENDERS / 2;
-    let turns = SENDERS as u32 - SENDERS as u32 / 2;
-    let turn = (name - if takes_turns { SENDERS / 2 } else { 0 }) as u32;
-    for round in 0..EACH {
-        let message = name * EACH + round;
-        if takes_turns {
-            await_turn(board, turn);
-            send(board, peer, message, &random.queues(1))?;
-            board.turn.store((turn + 1) % turns, Release);
-        } else {
-            let count = 2 + random.below(QUEUES - 1);
-            send(board, peer, message, &random.queues(count))?;
+    for seq in 0..UNICASTS {
+        if !multicasts_go_on(board) {
+            break;
         }
+        await_room(board);
+        run_ahead(peers[0])?;
+        let queues = random.queues(2);
+        send(board, peers[0], message(first, seq), &queues[..1])?;
+        send(board, peers[1], message(first + 1, seq), &queues[1..])?;
+    }
+    board.done.fetch_add(1, Release);
+    Ok(())
+}
+
+/// One half of a pair that is made of two processes, which tell each other
+/// through memory that their calls have returned.
+pub fn half(board: &Board, peer: &Peer, name: usize, random: &mut Random) -> Verdict {
+    let turn = &board.turn[(name - MULTICASTERS) / 2];
+    let me = ((name - MULTICASTERS) % 2) as u32;
+    meet(board);
+    for seq in 0..UNICASTS {
+        await_room(board);
+        if me == 0 {
+            run_ahead(peer)?;
+        }
+        while turn.load(Acquire) != me && multicasts_go_on(board) {
+            sched_yield();
+        }
+        if !multicasts_go_on(board) {
+            break;
+        }
+        send(board, peer, message(name, seq), &random.queues(1))?;
+        turn.store(1 - me, Release);
     }
     board.done.fetch_add(1, Release);
     Ok(())
@@ -151,8 +211,8 @@ fn take(board: &Board, queue: usize, peer: &Peer) -> Verdict<bool> {
     }
     let word = peer.bytes(&msg).try_into().map_err(|_| Errno::PROTO)?;
     peer.slice_release(msg.offset)?;
-    if len as usize >= MESSAGES {
-        return Err(wrong("more entries than messages"));
+    if len as usize >= LOGGED {
+        return Err(wrong("more messages in one queue than it can log"));
     }
     let entry = &log.entries[len as usize];
     entry.message.store(u32::from_ne_bytes(word), Relaxed);
@@ -162,11 +222,12 @@ fn take(board: &Board, queue: usize, peer: &Peer) -> Verdict<bool> {
     Ok(true)
 }
 
-/// One reader: takes from its queues in turn until nothing more can come.
-pub fn reader(board: &Board, peers: &[(usize, Peer)]) -> Verdict {
+/// One reader: takes from its queues in turn until nothing more can come from
+/// the `senders` processes that send.
+pub fn reader(board: &Board, peers: &[(usize, Peer)], senders: u32) -> Verdict {
     meet(board);
-    while board.stop.load(Relaxed) == 0 {
-        let all_done = board.done.load(Acquire) as usize == SENDERS;
+    while !stopped(board) {
+        let all_done = board.done.load(Acquire) == senders;
         let mut any = false;
         for (queue, peer) in peers {
             any |= take(board, *queue, peer)?;
@@ -175,7 +236,8 @@ pub fn reader(board: &Board, peers: &[(usize, Peer)]) -> Verdict {
             if all_done {
                 return Ok(());
             }
-            sched_yield();
+            // Leaves the processor to the senders.
+            std::thread::sleep(Duration::from_micros(100));
         }
     }
     Ok(())
