@@ -97,7 +97,7 @@ gtest_objs := $(OUT)/obj/gtest/googletest/src/gtest-all.cc.o \
 
 all: $(addprefix $(OUT)/bin/,servicemanager binder_demo $(tests))
 
-COMPILE = @mkdir -p $(@D); echo '  CXX $<'; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -MMD -MP -c -o $@ $<
+COMPILE = @mkdir -p $(@D); echo '  CXX $<'; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -MD -MP -c -o $@ $<
 LINK = @mkdir -p $(@D); echo '  LD $@'; \
 	$(CXX) -stdlib=libc++ -static -pthread -fuse-ld=lld -Wl,--gc-sections -s -o $@ $^
 
