@@ -18,6 +18,8 @@ use crate::run::{read_lossy, Run};
 const LOCKDEP_CLASSES: u32 = 200;
 /// kmemleak reports objects of at least this age, in seconds.
 const KMEMLEAK_AGE: u32 = 6;
+/// So many reports of a kernel are shown.
+const SHOWN_SPLATS: usize = 3;
 /// A guest that does nothing must have come and gone by then.
 const PROBE_LIMIT: Duration = Duration::from_secs(150);
 /// KASAN and kmemleak make a guest so many times slower, boot included.
@@ -265,7 +267,11 @@ pub fn judge(console: &str, tree: &Tree) -> (Option<i32>, Vec<String>) {
     if found.ended && tree.has("CONFIG_DEBUG_KMEMLEAK") && !found.kmemleak {
         problems.push("kmemleak was not scanned".into());
     }
-    problems.extend(console::splats(console));
+    let splats = console::splats(console);
+    problems.extend(splats.iter().take(SHOWN_SPLATS).cloned());
+    if splats.len() > SHOWN_SPLATS {
+        problems.push(format!("and {} more reports", splats.len() - SHOWN_SPLATS));
+    }
     (found.exit, problems)
 }
 
