@@ -164,7 +164,8 @@ static struct inode *make_device(struct super_block *sb, const char *name)
 	struct inode *inode;
 	void *device;
 
-	if (atomic_inc_return(&instance->nr_devices) > instance->options.max) {
+	if (atomic_inc_return(&instance->nr_devices) >
+	    READ_ONCE(instance->options.max)) {
 		atomic_dec(&instance->nr_devices);
 		return ERR_PTR(-ENOSPC);
 	}
@@ -284,7 +285,7 @@ static int show_options(struct seq_file *seq, struct dentry *root)
 {
 	const struct options *options = &instance_of(root->d_sb)->options;
 
-	seq_printf(seq, ",max=%u", options->max);
+	seq_printf(seq, ",max=%u", READ_ONCE(options->max));
 	if (options->stats_global)
 		seq_puts(seq, ",stats=global");
 	return 0;
