@@ -49,7 +49,7 @@ run_demo()
 {
 	"$bin/binder_demo" service "$device" "$name" >"$scratch/service" 2>&1 &
 	service=$!
-	program "client" 120 "$bin/binder_demo" client "$device" "$name"
+	program "client" 180 "$bin/binder_demo" client "$device" "$name"
 	end_process "$service"
 	remark_file "service said" "$scratch/service"
 }

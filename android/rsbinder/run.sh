@@ -59,7 +59,7 @@ run_clients()
 	"$bin/rsb_service" -d "$device" check no.such >/dev/null 2>&1
 	[ $? -eq 1 ]
 	result "rsb_service check does not find another" $?
-	program "client" 120 "$bin/rsbinder-demo" client "$fs/$device" "$name"
+	program "client" 180 "$bin/rsbinder-demo" client "$fs/$device" "$name"
 	end_process "$service"
 	remark_file "the service said" "$scratch/service"
 }

@@ -43,11 +43,11 @@ using bus1::demo::IEcho;
 
 namespace {
 
-constexpr int kBurst = 100;
+constexpr int kBurst = 32;
 constexpr int kDepth = 10;
 constexpr int kThreads = 4;
-constexpr int kCalls = 100;
-constexpr auto kPatience = std::chrono::seconds(20);
+constexpr int kCalls = 25;
+constexpr auto kPatience = std::chrono::seconds(60);
 
 /* A number that other threads raise and this one waits for. */
 class Counter {

@@ -19,10 +19,10 @@ use crate::aidl::bus1::rsdemo::ICallback::{BnCallback, ICallback};
 use crate::aidl::bus1::rsdemo::IEcho::IEcho;
 use crate::tap::Report;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const BURST: i32 = 100;
+const PATIENCE: Duration = Duration::from_secs(60);
+const BURST: i32 = 32;
 const THREADS: usize = 4;
-const CALLS: usize = 100;
+const CALLS: usize = 25;
 
 /// A number that other threads raise and this one waits for.
 #[derive(Default)]
