@@ -96,7 +96,11 @@ impl Thread {
     }
 
     fn answer(&self, what: &str) -> Res<i64> {
-        shm::answer(self.slot, PATIENCE)
+        self.answer_within(PATIENCE, what)
+    }
+
+    fn answer_within(&self, patience: Duration, what: &str) -> Res<i64> {
+        shm::answer(self.slot, patience)
             .ok_or_else(|| Fail(format!("{} is still blocked in ({what})", self.name)))
     }
 
@@ -122,6 +126,11 @@ impl Thread {
     /// An operation that goes on while the case does something else.
     pub fn begin(&self, op: Op, args: &[u64]) {
         self.ask(op, args);
+    }
+
+    /// The end of an operation that takes its time, with nothing recorded.
+    pub fn end_of_work(&self, name: &str) -> Res<i64> {
+        self.answer_within(3 * PATIENCE, name)
     }
 
     /// The end of an operation that was begun.

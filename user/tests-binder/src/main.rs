@@ -22,7 +22,7 @@ Runs the cases, as root, against the binderfs mounted at DIR; TAP on stdout.
   --outcomes FILE  what the driver answered, a line per case; - puts these
                    lines on stdout, each after '# outcome '
   --only TEXT      only cases whose name contains TEXT
-  --timeout S      time limit of a case, 60 s if not given
+  --timeout S      time limit of a case, 90 s if not given
   --stock FILE     the driver is the stock one: cases in this table of expected
                    differences may fail and are marked TODO
   --compare A B    compares two files of outcomes, TAP on stdout
@@ -105,7 +105,7 @@ fn run_cases(dir: &str, arguments: &Arguments) -> Res<bool> {
         Some(path) => parse_expected(&slurp(path)?)?,
         None => BTreeMap::new(),
     };
-    let limit = Duration::from_secs(arguments.timeout.unwrap_or(60));
+    let limit = Duration::from_secs(arguments.timeout.unwrap_or(90));
     let plan = Plan {
         dir,
         cases,

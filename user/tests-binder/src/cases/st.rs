@@ -61,7 +61,7 @@ fn finish(cx: &Cx, m: &Proc, pool: &[Thread]) -> Res<i64> {
             .expect("NOOP COMPLETE")?;
     }
     for thread in pool {
-        let result = thread.end("server")?;
+        let result = thread.end_of_work("server")?;
         check(&format!("the server is content ({result})"), result >= 0)?;
         served += result;
     }
@@ -75,7 +75,7 @@ fn all_answered(cx: &Cx, restless: bool) -> Res {
     let (m, pool) = server(cx, 3)?;
     let clients = clients(cx, 3, restless)?;
     for thread in clients.iter().flat_map(|(_, threads)| threads) {
-        same("rounds", thread.end("client")?, ROUNDS as i64)?;
+        same("rounds", thread.end_of_work("client")?, ROUNDS as i64)?;
     }
     let served = finish(cx, &m, &pool)?;
     cx.quiet(false);
@@ -101,7 +101,7 @@ fn st_clients_are_killed(cx: &Cx) -> Res {
         proc.kill()?;
     }
     for thread in rest.iter().flat_map(|(_, threads)| threads) {
-        same("rounds", thread.end("client")?, ROUNDS as i64)?;
+        same("rounds", thread.end_of_work("client")?, ROUNDS as i64)?;
     }
     // The dead are gone for good when somebody who held on to them hears it;
     // the last of their buffers are free when their calls are answered.
@@ -121,7 +121,7 @@ fn st_server_is_killed(cx: &Cx) -> Res {
     let clients = clients(cx, 3, false)?;
     m.kill()?;
     for thread in clients.iter().flat_map(|(_, threads)| threads) {
-        let result = thread.end("client")?;
+        let result = thread.end_of_work("client")?;
         check(&format!("the client heard of it ({result})"), result >= 0)?;
     }
     cx.quiet(false);
