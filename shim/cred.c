@@ -8,6 +8,11 @@
 
 #include "abi.h"
 
+const struct cred *bus1_current_cred_get(void)
+{
+	return get_current_cred();
+}
+
 kuid_t bus1_current_uid(void)
 {
 	return current_uid();

@@ -173,6 +173,14 @@ pub(crate) fn of_file(file: &LocalFile) -> ARef<Credential> {
     file.cred().into()
 }
 
+/// Returns the credentials of the calling task as they are now.
+pub(crate) fn current() -> ARef<Credential> {
+    // SAFETY: The call takes a reference and never returns null: a task always has credentials.
+    let raw = unsafe { NonNull::new_unchecked(abi::bus1_current_cred_get().cast_mut()) };
+    // SAFETY: The reference is ours to keep, and `Credential` is a transparent wrapper.
+    unsafe { ARef::from_raw(raw.cast()) }
+}
+
 /// Returns the pid namespace of the calling task.
 ///
 /// `None` only for a task that is already unhashed, which runs no system call.
