@@ -29,7 +29,8 @@ type Vector = [u64; 2];
 /// Where the parts of a message lie in its slice.
 ///
 /// The bytes come first, then, at the next multiple of 8, the IDs of handles, then the numbers of
-/// files. What is between and behind them is zero.
+/// files, then, at the next multiple of 8, the security context. What is between and behind them is
+/// zero.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Bytes of payload.
@@ -38,6 +39,8 @@ pub(super) struct Layout {
     pub(super) n_handles: usize,
     /// File numbers of 4 bytes.
     pub(super) n_fds: usize,
+    /// Bytes of the sender's security context, if the receiver wants it and there is one.
+    pub(super) n_secctx: Option<usize>,
 }
 
 impl Layout {
@@ -54,9 +57,15 @@ impl Layout {
         self.handles() + self.n_handles * size_of::<u64>()
     }
 
+    /// Where the security context starts.
+    pub(super) fn secctx(&self) -> usize {
+        let end = self.fds() + self.n_fds * size_of::<u32>();
+        end.next_multiple_of(Self::ALIGN)
+    }
+
     /// Bytes of the slice: never none, so that each slice has an offset of its own.
     pub(super) fn len(&self) -> usize {
-        let end = self.fds() + self.n_fds * size_of::<u32>();
+        let end = self.secctx() + self.n_secctx.unwrap_or(0);
         end.next_multiple_of(Self::ALIGN).max(Self::ALIGN)
     }
 }

@@ -63,6 +63,16 @@ struct Received {
     n_bytes: u64,
     n_handles: u64,
     n_fds: u64,
+    n_secctx: Option<u64>,
+}
+
+impl Received {
+    /// Flags of the full form.
+    fn flags(&self) -> u64 {
+        let more = if self.more { abi::MSG_CONTINUE } else { 0 };
+        let context = self.n_secctx.map_or(0, |_| abi::MSG_HAS_SECCTX);
+        more | context
+    }
 }
 
 impl Form {
@@ -87,7 +97,7 @@ impl Form {
                 });
                 raw.msg = abi::Msg {
                     type_: from.kind,
-                    flags: if from.more { abi::MSG_CONTINUE } else { 0 },
+                    flags: from.flags(),
                     destination: from.destination,
                     uid: sender.uid,
                     gid: sender.gid,
@@ -97,7 +107,7 @@ impl Form {
                     n_bytes: from.n_bytes,
                     n_handles: from.n_handles,
                     n_fds: from.n_fds,
-                    n_secctx: 0,
+                    n_secctx: from.n_secctx.unwrap_or(0),
                 };
             }
             Self::Anon(raw) => {
@@ -137,6 +147,7 @@ impl Found {
                 n_bytes: 0,
                 n_handles: 0,
                 n_fds: 0,
+                n_secctx: None,
             },
             install: None,
         }
@@ -160,6 +171,7 @@ impl Found {
                 n_bytes: layout.n_bytes as u64,
                 n_handles: layout.n_handles as u64,
                 n_fds: numbers.as_ref().map_or(0, |_| layout.n_fds as u64),
+                n_secctx: layout.n_secctx.map(|len| len as u64),
             },
             install: numbers.map(|numbers| (numbers, contents.files)),
         }

@@ -48,7 +48,10 @@ use crate::{
             Amounts,
             Charge, //
         },
-        sync::Arc,
+        sync::{
+            Arc,
+            Relaxed, //
+        },
         transaction::{
             Draft,
             Filled,
@@ -59,7 +62,8 @@ use crate::{
     },
     shim::{
         cred,
-        security, //
+        security,
+        security::SecurityCtx, //
     },
 };
 use kernel::{
@@ -151,6 +155,7 @@ impl<'a> Attempt<'a> {
                 n_bytes: request.payload.len(),
                 n_handles: request.n_handles,
                 n_fds: request.n_fds,
+                n_secctx: None,
             },
             changes: 0,
             fresh: Fresh::new(),
@@ -399,32 +404,31 @@ impl Build<'_> {
     fn message(&self, draft: Draft<Native>) -> Result<Filled<Native>> {
         let payer = self.client.payer();
         let receiver = draft.receiver().clone();
+        let context = context_for(receiver.part())?;
+        let layout = Layout {
+            n_secctx: context.as_ref().map(SecurityCtx::len),
+            ..self.layout
+        };
         let new = self.count_new(&receiver);
         let mut reserved = draft
-            .reserve(payer, self.amounts()?, self.layout.len())
+            .reserve(payer, amounts_for(layout)?, layout.len())
             .map_err(errors::reserve)?;
         let charge = Account::charge(receiver.account(), payer, handles_amount(new)?)
             .map_err(errors::over_limit)?;
         let handles = self.link(&receiver, charge)?;
         self.request.payload.copy_to(reserved.slice())?;
+        if let Some(context) = &context {
+            let written = reserved.slice().write(layout.secctx(), context.as_bytes());
+            written.map_err(|_| EFAULT)?;
+        }
         self.permit(receiver.part())?;
         let envelope = Envelope {
-            layout: self.layout,
+            layout,
             sender: sender_for(receiver.part())?,
         };
         let mut files = KVec::with_capacity(self.files.len(), GFP_KERNEL_ACCOUNT)?;
         files.extend_from_slice(self.files, GFP_KERNEL_ACCOUNT)?;
         reserved.fill(handles, files, envelope).map_err(|_| ENOMEM)
-    }
-
-    /// What the receiver is charged for the message, but for its handles.
-    fn amounts(&self) -> Result<Amounts> {
-        Ok(Amounts {
-            slices: 1,
-            bytes: u32::try_from(self.layout.len()).map_err(|_| EMSGSIZE)?,
-            handles: 0,
-            fds: u32::try_from(self.layout.n_fds).map_err(|_| EMSGSIZE)?,
-        })
     }
 
     /// Living nodes that `receiver` has no handle of.
@@ -476,6 +480,28 @@ impl Build<'_> {
             security::transfer_file(from, to, file.file())?;
         }
         Ok(())
+    }
+}
+
+/// What a receiver is charged for a message, but for its handles.
+fn amounts_for(layout: Layout) -> Result<Amounts> {
+    Ok(Amounts {
+        slices: 1,
+        bytes: u32::try_from(layout.len()).map_err(|_| EMSGSIZE)?,
+        handles: 0,
+        fds: u32::try_from(layout.n_fds).map_err(|_| EMSGSIZE)?,
+    })
+}
+
+/// The security context of the calling task, if the receiver wants it and a security module has one.
+fn context_for(receiver: &Identity) -> Result<Option<SecurityCtx>> {
+    if !receiver.want_secctx.load(Relaxed) {
+        return Ok(None);
+    }
+    match security::context_of(&cred::current()) {
+        Ok(context) => Ok(Some(context)),
+        Err(error) if error == ENOMEM => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
