@@ -130,6 +130,7 @@ fn checkpatch(ctx: &Ctx, tree: &Tree, files: &[String]) -> Result<(), String> {
         .arg(tree.source.join("scripts/checkpatch.pl"))
         .args([
             "--no-tree",
+            "--ignore=EMBEDDED_FILENAME",
             "--strict",
             "--terse",
             "--no-summary",
