@@ -14,7 +14,8 @@
 //! is confirmed at once in the first and the last state, else after DEAD_BINDER_DONE. All memory is
 //! reserved with the request.
 //!
-//! Lock: the list is a mutex; watches are armed, disarmed and withdrawn outside of it.
+//! Lock: the list is a mutex, taken under no other. Watches are armed and disarmed under the table of
+//! references, so that a reference and its handle never disagree about the request.
 
 #![deny(unsafe_code)]
 
@@ -95,20 +96,18 @@ pub(super) fn request(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
         caller.fail(Code::Error);
         return;
     };
-    let taken = {
+    let armed = {
         let mut refs = peer.part().refs.lock();
         match refs.get_mut(desc) {
             Some(entry) if Arc::ptr_eq(entry.handle(), &handle) && entry.death.is_none() => {
-                entry.death = Some(key);
-                true
+                // Refused if the last count just went, and with it the reference.
+                entry.death = handle.arm(watch).is_ok().then_some(key);
+                entry.death.is_some()
             }
             _ => false,
         }
     };
-    if !taken {
-        forget(peer, key);
-    } else if handle.arm(watch).is_err() {
-        // The last count went meanwhile, and with it the reference and its request.
+    if !armed {
         forget(peer, key);
     }
 }
@@ -144,7 +143,7 @@ pub(super) fn forget(peer: &BinderPeer, key: DeathKey) {
 /// BC_CLEAR_DEATH_NOTIFICATION. An unknown desc, or another cookie, has no effect.
 pub(super) fn clear(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
     let peer = caller.peer;
-    let (handle, key) = {
+    let (dead, key, watch) = {
         let mut refs = peer.part().refs.lock();
         let Some(entry) = refs.get_mut(desc) else {
             return;
@@ -152,10 +151,12 @@ pub(super) fn clear(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
         let Some(key) = entry.death.take_if(|key| key.cookie == cookie) else {
             return;
         };
-        (entry.handle().clone(), key)
+        // If it is dead already, the news is on its way. If it dies only now, it depends: what is
+        // still queued is taken back below, and nobody is told.
+        let dead = entry.handle().node().death().is_some();
+        (dead, key, entry.handle().disarm())
     };
-    drop(handle.disarm());
-    let dead = handle.node().death().is_some();
+    drop(watch);
     let confirm = {
         let mut deaths = peer.part().deaths.lock();
         let Some(request) = deaths.requests.get_mut(&key) else {
@@ -170,7 +171,6 @@ pub(super) fn clear(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
         }
     };
     if let Some(request) = confirm {
-        // A destruction that was not committed when it was cleared is not told any more.
         let _ = request.watch.withdraw();
         post_cleared(caller, request.spare, cookie);
     }
