@@ -65,6 +65,7 @@ use crate::core::{
         Outcome, //
     },
 };
+use ::core::ops::Deref;
 
 /// What a test can go wrong of, apart from what it asserts.
 #[derive(Debug)]
@@ -217,8 +218,25 @@ pub(crate) const USER: u64 = 1000;
 /// Size of a pool.
 pub(crate) const POOL: usize = 4096;
 
+/// A peer that ends with the test: an open peer would keep itself.
+pub(crate) struct Client(Arc<Peer<T>>);
+
+impl Deref for Client {
+    type Target = Arc<Peer<T>>;
+
+    fn deref(&self) -> &Arc<Peer<T>> {
+        &self.0
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.shut();
+    }
+}
+
 /// Makes a peer with number `id`.
-pub(crate) fn peer(id: u64) -> Result<Arc<Peer<T>>, Failed> {
+pub(crate) fn peer(id: u64) -> Result<Client, Failed> {
     let limits = Limits {
         slices: 64,
         bytes: POOL as u32,
@@ -228,10 +246,11 @@ pub(crate) fn peer(id: u64) -> Result<Arc<Peer<T>>, Failed> {
     let seat = Users::enter(&Users::new()?, USER, limits)?;
     let account = Account::new(seat, limits)?;
     let peer = Peer::new(id, account, (), Seen::default(), ())?;
-    if !peer.set_pool(Pool::new(Store::new(POOL)?)?) {
+    let client = Client(peer);
+    if !client.set_pool(Pool::new(Store::new(POOL)?)?) {
         return Err(Failed);
     }
-    Ok(peer)
+    Ok(client)
 }
 
 /// Ends a peer with its nodes, and says whether it gave back all that it was charged for.

@@ -16,7 +16,6 @@ use crate::{
             Strong, //
         },
         node::Node,
-        peer::Peer,
         stats::each,
         sync::{
             Arc,
@@ -36,6 +35,7 @@ use crate::{
         peer,
         strong,
         take,
+        Client,
         T, //
     },
 };
@@ -87,7 +87,7 @@ enum Item {
 
 /// The nodes: even ones take turns; node `n` belongs to peer `n % PEERS`.
 struct World {
-    peers: Vec<Arc<Peer<T>>>,
+    peers: Vec<Client>,
     nodes: Vec<Soft<T>>,
     dead: [bool; NODES],
     /// The references that the program holds: holder, node, reference.
@@ -351,7 +351,6 @@ impl World {
         for peer in 0..PEERS {
             while self.receive(peer, false) {}
             assert!(balanced(&self.peers[peer]));
-            self.peers[peer].shut();
         }
         drop(self);
         each(&mut |name, count| assert!(!name.ends_with("-alive") || count == 0, "{name} {count}"));
