@@ -51,7 +51,7 @@ echo "  /dev/bus1 is its native interface, the file system \"binder\" its other 
 grep -w binder /proc/filesystems | sed 's/^/  /'
 cp "$counters" /tmp/begin || bad=1
 
-title "Android 14: servicemanager and libbinder programs, as built for phones, on /dev/binderfs/binder"
+title "Android 14: servicemanager and libbinder programs, built from Android's sources, on /dev/binderfs/binder"
 echo "  (native programs talk over /dev/bus1 at the same time, through the same engine)"
 : >/tmp/talking
 native_rounds >/tmp/rounds &
