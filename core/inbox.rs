@@ -356,12 +356,17 @@ impl<P: Personality> Inbox<P> {
             index,
             generation: slot.generation,
         };
-        if let Some(queue) = slot.queue.as_mut() {
-            if queue.get(at).is_some_and(|item| item.record.is_some()) {
-                queue.rekey(at, State::Decided(stamp));
-            }
+        let Some(queue) = slot.queue.as_mut() else {
+            return P::Wake::default();
+        };
+        if queue.get(at).is_some_and(|item| item.record.is_some()) {
+            queue.rekey(at, State::Decided(stamp));
         }
-        self.arrived(id, When::Now)
+        queue.set_due();
+        Counter::Queued.count();
+        // Whether it was readable before does not tell: since the commit it counts as readable for
+        // this very entry, while who looked before that saw nothing, and may be asleep.
+        P::ready(&mut Dispatch { inbox: self }, id, false)
     }
 
     fn arrived(&mut self, id: QueueId, when: When) -> P::Wake {
