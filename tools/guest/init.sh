@@ -65,6 +65,17 @@ fi
 say "exit $?"
 
 [ -n "$BINDERFS" ] && { umount /dev/binderfs || say "problem: /dev/binderfs is busy"; }
+# All files are closed now: no peer, node, handle or message may be left. Some of
+# the work of a close is done a moment later.
+counters=/sys/kernel/debug/bus1/counters
+if [ -e "$counters" ]; then
+	for _ in 1 2 3 4 5; do
+		left=$(busybox awk '/-alive / && $2 {printf " %s", $0}' "$counters")
+		[ -z "$left" ] && break
+		sleep 1
+	done
+	[ -z "$left" ] || say "problem: left when all was closed:$left"
+fi
 # The C driver has no exit: once loaded, it stays.
 if [ "$DRIVER" != stock ]; then
 	unload=
