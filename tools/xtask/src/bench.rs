@@ -30,6 +30,7 @@ pub fn quick(ctx: &Ctx) -> Result<bool> {
             driver,
             modules: driver_modules(ctx, &tree, driver)?,
             binderfs: true,
+            leaks: false,
             command: format!(
                 "/job/binder-roundtrip --device /dev/binderfs/bench --iterations {ITERATIONS}"
             ),

@@ -34,6 +34,7 @@ pub fn run(ctx: &Ctx) -> Result<bool> {
         variant: Variant::Uml,
         driver: Driver::Bus1,
         binderfs: true,
+        leaks: false,
         command: words.join(" "),
         seconds: 300,
     };

@@ -59,6 +59,7 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
             variant,
             driver: Driver::Bus1,
             binderfs: false,
+            leaks: true,
             command: format!("{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\nexit $status"),
             seconds: 300,
         })?;
@@ -105,6 +106,7 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
         variant,
         driver,
         binderfs: true,
+        leaks: true,
         command,
         seconds: 300,
     };
@@ -175,6 +177,8 @@ fn foreign(session: &mut Session<'_>, name: &str, packages: &[&str]) -> Result<(
             variant,
             driver,
             binderfs: true,
+            // The suite before has looked for leaks of Binder.
+            leaks: false,
             command: command.clone(),
             seconds: 240,
         })?;

@@ -60,6 +60,8 @@ pub struct Job {
     pub modules: Vec<PathBuf>,
     /// Mount binderfs.
     pub binderfs: bool,
+    /// Look for leaks, where the kernel can: that makes all of it slower.
+    pub leaks: bool,
     /// Shell text to run.
     pub command: String,
     /// When to give up; a guest with KASAN gets several times as much.
@@ -143,6 +145,7 @@ impl<'a> Uml<'a> {
             driver: Driver::None,
             modules: Vec::new(),
             binderfs: false,
+            leaks: false,
             command: "busybox nproc".into(),
             limit: PROBE_LIMIT,
         };
@@ -193,12 +196,13 @@ impl<'a> Uml<'a> {
             .arg(limit.as_secs().to_string())
             .arg(self.tree.dir.join("linux"))
             .args(self.arguments(&dir))
+            .args((!self.looks_for_leaks(job)).then_some("kmemleak=off"))
             .arg("con0=null,fd:1")
             .limit(limit + Duration::from_secs(10))
             .follow(&output)
             .collect(&mut step, |step, text| step.suspend(|| line(text)))?;
         step.done();
-        let (exit, problems) = judge(&ended.output, &self.tree);
+        let (exit, problems) = judge(&ended.output, &self.tree, job);
         let output = read_lossy(&output)?;
         Ok(Boot {
             exit,
@@ -223,6 +227,10 @@ impl<'a> Uml<'a> {
         Ok(())
     }
 
+    fn looks_for_leaks(&self, job: &Job) -> bool {
+        job.leaks && self.tree.has("CONFIG_DEBUG_KMEMLEAK")
+    }
+
     /// Writes the job's folder.
     fn prepare(&self, job: &Job, more: &str) -> Result<PathBuf> {
         let dir = self
@@ -235,7 +243,7 @@ impl<'a> Uml<'a> {
             .with_context(|| format!("cannot make {}", dir.display()))?;
         let modules: Vec<String> = job.modules.iter().map(|path| inside(path)).collect();
         let mut settings = job.settings(&modules.join(" "), more);
-        if self.tree.has("CONFIG_DEBUG_KMEMLEAK") {
+        if self.looks_for_leaks(job) {
             settings.push_str(&format!("KMEMLEAK={KMEMLEAK_AGE}\n"));
         }
         fs::write(dir.join("out/output"), "")?;
@@ -252,7 +260,7 @@ pub fn inside(path: &Path) -> String {
 
 /// Judges a run by its console: the command's exit status and what is wrong. A tree without lockdep or kmemleak is not asked
 /// about them.
-pub fn judge(console: &str, tree: &Tree) -> (Option<i32>, Vec<String>) {
+pub fn judge(console: &str, tree: &Tree, job: &Job) -> (Option<i32>, Vec<String>) {
     let found = console::markers(console);
     let mut problems = protocol_problems(&found);
     if found.ended && tree.has("CONFIG_PROVE_LOCKING") {
@@ -264,7 +272,7 @@ pub fn judge(console: &str, tree: &Tree) -> (Option<i32>, Vec<String>) {
             None => problems.push("lockdep did not say whether it is alive".into()),
         }
     }
-    if found.ended && tree.has("CONFIG_DEBUG_KMEMLEAK") && !found.kmemleak {
+    if found.ended && job.leaks && tree.has("CONFIG_DEBUG_KMEMLEAK") && !found.kmemleak {
         problems.push("kmemleak was not scanned".into());
     }
     let splats = console::splats(console);

@@ -166,6 +166,7 @@ fn shell(ctx: &Ctx) -> Result<bool> {
         driver: Driver::Bus1,
         modules: vec![built.dir.join("bus1.ko")],
         binderfs: true,
+        leaks: false,
         command: String::new(),
         limit: std::time::Duration::MAX,
     })?;

@@ -61,7 +61,7 @@ pub fn run(ctx: &Ctx, tree: &Tree, job: &Job, programs: &[PathBuf]) -> Result<Bo
     .limit(job.limit + Duration::from_secs(10))
     .collect(&mut step, |_, _| {})?;
     step.done();
-    let (exit, problems) = judge(&ended.output, tree);
+    let (exit, problems) = judge(&ended.output, tree, job);
     let output = read_lossy(&output).unwrap_or_default();
     Ok(Boot {
         exit,

@@ -34,6 +34,8 @@ pub struct Trial<'a> {
     pub driver: Driver,
     /// Mount binderfs.
     pub binderfs: bool,
+    /// Look for leaks.
+    pub leaks: bool,
     /// Shell text.
     pub command: String,
     /// Seconds that the default guest may take.
@@ -91,6 +93,7 @@ impl<'a> Session<'a> {
             driver: trial.driver,
             modules: driver_modules(ctx, &guest.tree, trial.driver)?,
             binderfs: trial.binderfs,
+            leaks: trial.leaks,
             command: trial.command.clone(),
             limit: Duration::from_secs(trial.seconds),
         };

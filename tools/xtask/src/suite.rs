@@ -99,6 +99,7 @@ fn kunit(session: &mut Session<'_>) -> Result<()> {
                 driver: Driver::None,
                 modules: vec![built.dir.join("bus1_kunit.ko")],
                 binderfs: false,
+                leaks: true,
                 command: "cat /sys/kernel/debug/kunit/bus1_*/results".into(),
                 limit: Duration::from_secs(300),
             },
