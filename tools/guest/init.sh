@@ -47,6 +47,8 @@ export DRIVER HOME=/tmp TMPDIR=/tmp
 cd /tmp || stop "broken: no /tmp"
 busybox ip link set lo up
 
+[ -n "$HUNG_AFTER" ] && echo "$HUNG_AFTER" >/proc/sys/kernel/hung_task_timeout_secs
+
 for module in $MODULES; do
 	insmod "$module" || stop "broken: cannot load $module"
 done

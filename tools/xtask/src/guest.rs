@@ -24,6 +24,8 @@ const SHOWN_SPLATS: usize = 3;
 const PROBE_LIMIT: Duration = Duration::from_secs(150);
 /// KASAN and kmemleak make a guest so many times slower, boot included.
 const KASAN_PATIENCE: u32 = 4;
+/// There, a task that waits for tests is not hung before, in seconds.
+const KASAN_HUNG_AFTER: u32 = 600;
 
 /// UML's way to have more than one CPU.
 const TWO_CPUS: &[&str] = &["seccomp=on", "ncpus=2"];
@@ -72,7 +74,7 @@ impl Job {
     /// The settings file of the job: `modules` as the guest finds them.
     pub fn settings(&self, modules: &str, more: &str) -> String {
         format!(
-            "DRIVER={}\nMODULES=\"{modules}\"\nBINDERFS={}\nKMEMLEAK=\nSHELL_WANTED=\n{more}",
+            "DRIVER={}\nMODULES=\"{modules}\"\nBINDERFS={}\nKMEMLEAK=\nHUNG_AFTER=\nSHELL_WANTED=\n{more}",
             self.driver.name(),
             if self.binderfs { "1" } else { "" },
         )
@@ -245,6 +247,9 @@ impl<'a> Uml<'a> {
         let mut settings = job.settings(&modules.join(" "), more);
         if self.looks_for_leaks(job) {
             settings.push_str(&format!("KMEMLEAK={KMEMLEAK_AGE}\n"));
+        }
+        if self.tree.has("CONFIG_KASAN") && self.tree.has("CONFIG_DETECT_HUNG_TASK") {
+            settings.push_str(&format!("HUNG_AFTER={KASAN_HUNG_AFTER}\n"));
         }
         fs::write(dir.join("out/output"), "")?;
         fs::write(dir.join("settings"), settings)?;

@@ -100,13 +100,18 @@ impl Tree {
 
     /// A make of this tree, with the right compilers.
     pub fn make(&self, ctx: &Ctx, what: &str, log: PathBuf) -> Run {
-        let mut run = Run::new("make", what, log)
+        let run = Run::new("make", what, log)
             .arg(format!("-j{}", ctx.jobs))
             .arg(format!("ARCH={}", self.arch))
             .args(&self.make)
             .without_env("RUSTFLAGS")
             .without_env("CARGO_ENCODED_RUSTFLAGS")
             .without_env("MAKEFLAGS");
+        self.tools(run)
+    }
+
+    /// The run with the tree's own tools: bindgen, libclang, the Rust library.
+    pub fn tools(&self, mut run: Run) -> Run {
         for (name, value) in &self.env {
             run = run.env(name, value);
         }

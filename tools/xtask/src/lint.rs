@@ -48,7 +48,41 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
     session
         .report
         .verdict("lint/rustdoc", rustdoc(session.ctx, &tree));
+    session
+        .report
+        .verdict("lint/symbols", symbols(session.ctx, &tree));
+    session
+        .report
+        .verdict("lint/bus1-sys", bus1_sys(session.ctx, &tree));
+    session.report.verdict("lint/tap", tap(session.ctx));
     Ok(())
+}
+
+/// The kernel exports what the module needs; what may be missing is documented.
+fn symbols(ctx: &Ctx, tree: &Tree) -> Result<(), String> {
+    let built = module::build(ctx, tree, &module::FULL, false).map_err(|err| format!("{err:#}"))?;
+    let run = Run::new("sh", "tools/symbols", ctx.log("symbols"))
+        .dir(&ctx.repo)
+        .arg("tools/symbols")
+        .arg(built.dir.join("bus1.ko"))
+        .arg(tree.dir.join("Module.symvers"));
+    finish(ctx, run, "symbols")
+}
+
+/// The declarations of the client crate are those of the header.
+fn bus1_sys(ctx: &Ctx, tree: &Tree) -> Result<(), String> {
+    let run = Run::new("bash", "bus1-sys/regenerate", ctx.log("bus1-sys"))
+        .dir(&ctx.repo)
+        .args(["user/bus1-sys/regenerate", "--check"]);
+    finish(ctx, tree.tools(run), "bus1-sys against the header")
+}
+
+/// The scripts that run real clients see a failure when there is one.
+fn tap(ctx: &Ctx) -> Result<(), String> {
+    let run = Run::new("sh", "android/tap-test.sh", ctx.log("tap"))
+        .dir(&ctx.repo)
+        .arg("android/tap-test.sh");
+    finish(ctx, run, "android/tap-test.sh")
 }
 
 /// The files that git knows, relative to the checkout, and that are there.
