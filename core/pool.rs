@@ -113,12 +113,8 @@ impl<S: PageStore> Pool<S> {
         }))
     }
 
-    /// Size in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Bytes in use.
+    /// Bytes in use, for tests.
+    #[cfg(any(CONFIG_BUS1_KUNIT_TEST, bus1_host))]
     pub(crate) fn used(&self) -> usize {
         self.ranges.lock().used()
     }
@@ -202,11 +198,6 @@ impl<S: PageStore> Slice<S> {
         self.len
     }
 
-    /// Whose memory it is.
-    pub(crate) fn pool(&self) -> &Arc<Pool<S>> {
-        &self.pool
-    }
-
     /// What paid for it; parts may be split off.
     pub(crate) fn charge_mut(&mut self) -> &mut Charge {
         &mut self.charge
@@ -259,11 +250,6 @@ impl<S: PageStore> Slice<S> {
     /// Has the bytes overwritten with zeroes when the slice is dropped, however that comes about.
     pub(crate) fn clear_on_drop(&mut self) {
         self.clear = true;
-    }
-
-    /// Writes one after the other.
-    pub(crate) fn writer(&mut self) -> Writer<'_, S> {
-        Writer { slice: self, at: 0 }
     }
 
     fn copy(
@@ -326,43 +312,3 @@ impl<S: PageStore> Drop for Slice<S> {
 /// A range does not lie in its slice; nothing was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfSlice;
-
-/// Fills a slice from its beginning.
-pub(crate) struct Writer<'a, S: PageStore> {
-    slice: &'a mut Slice<S>,
-    at: usize,
-}
-
-impl<S: PageStore> Writer<'_, S> {
-    /// Where the next byte goes, relative to the slice.
-    pub(crate) fn position(&self) -> usize {
-        self.at
-    }
-
-    /// Appends `bytes`.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), OutOfSlice> {
-        self.slice.write(self.at, bytes)?;
-        self.at += bytes.len();
-        Ok(())
-    }
-
-    /// Appends `len` bytes that `fill` brings, chunk by chunk.
-    pub(crate) fn fill<E>(
-        &mut self,
-        len: usize,
-        fill: impl FnMut(&mut [u8]) -> Result<(), E>,
-    ) -> Result<(), AccessError<E>> {
-        let end = self.at.checked_add(len).ok_or(AccessError::OutOfSlice)?;
-        self.slice.for_each_chunk(self.at..end, fill)?;
-        self.at = end;
-        Ok(())
-    }
-
-    /// Appends zeroes up to the next multiple of `to` bytes, a power of two.
-    pub(crate) fn pad(&mut self, to: usize) -> Result<(), OutOfSlice> {
-        let end = self.at.checked_next_multiple_of(to).ok_or(OutOfSlice)?;
-        self.slice.zero(self.at..end)?;
-        self.at = end;
-        Ok(())
-    }
-}

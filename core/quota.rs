@@ -101,24 +101,14 @@ impl Amounts {
         }
     }
 
-    /// Applies `with` to both amounts of each resource; `None` if it ever says so.
-    fn zip(self, other: Self, with: impl Fn(u32, u32) -> Option<u32>) -> Option<Self> {
-        Some(Self {
-            slices: with(self.slices, other.slices)?,
-            bytes: with(self.bytes, other.bytes)?,
-            handles: with(self.handles, other.handles)?,
-            fds: with(self.fds, other.fds)?,
-        })
-    }
-
-    /// The sum, unless it overflows.
-    pub(crate) fn checked_add(self, other: Self) -> Option<Self> {
-        self.zip(other, u32::checked_add)
-    }
-
     /// The difference, unless there is less of something.
     pub(crate) fn checked_sub(self, other: Self) -> Option<Self> {
-        self.zip(other, u32::checked_sub)
+        Some(Self {
+            slices: self.slices.checked_sub(other.slices)?,
+            bytes: self.bytes.checked_sub(other.bytes)?,
+            handles: self.handles.checked_sub(other.handles)?,
+            fds: self.fds.checked_sub(other.fds)?,
+        })
     }
 }
 
@@ -153,6 +143,7 @@ impl OverLimit {
 
 /// Who pays. All peers of a user share its limits.
 pub(crate) struct User {
+    /// The one that the personality gave.
     number: u64,
     limits: Limits,
     /// Taken by accounts, in the order of [`Resource::ALL`]; never above the limit.
@@ -160,20 +151,6 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The number that the personality gave.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// What its accounts have taken, portions that are not in use included.
-    pub(crate) fn booked(&self) -> Amounts {
-        let mut amounts = Amounts::NONE;
-        for resource in Resource::ALL {
-            *amounts.get_mut(resource) = self.booked[resource as usize].load(Relaxed);
-        }
-        amounts
-    }
-
     fn book(&self, resource: Resource, amount: u32) -> bool {
         let booked = &self.booked[resource as usize];
         let mut old = booked.load(Relaxed);
@@ -486,21 +463,6 @@ impl Charge {
         self.amounts
     }
 
-    /// Whose account it is.
-    pub(crate) fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
-
-    /// Pays for `more`, too; if that is refused, nothing changes.
-    pub(crate) fn grow(&mut self, payer: u64, more: Amounts) -> Result<(), OverLimit> {
-        self.account.usage.lock().add(payer, more)?;
-        for resource in Resource::ALL {
-            // The account's sum did not overflow, and this is a part of it.
-            *self.amounts.get_mut(resource) += more.get(resource);
-        }
-        Ok(())
-    }
-
     /// Splits `part` off, which then lives on its own; `None` if there is less.
     pub(crate) fn split(&mut self, part: Amounts) -> Option<Self> {
         self.amounts = self.amounts.checked_sub(part)?;
@@ -534,13 +496,6 @@ impl Drop for Charge {
 #[must_use = "is given back at once"]
 pub(crate) struct HandleCharge {
     account: Arc<Account>,
-}
-
-impl HandleCharge {
-    /// Whose account it is.
-    pub(crate) fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
 }
 
 impl Drop for HandleCharge {

@@ -127,7 +127,6 @@ pub(crate) enum TakeError {
 /// The ranges of one pool.
 pub(crate) struct Ranges {
     len: usize,
-    used: usize,
     places: RBTree<usize, Place>,
     sizes: RBTree<Size, ()>,
     recent: [Option<Part>; RECENT],
@@ -141,7 +140,6 @@ impl Ranges {
     pub(crate) fn new(len: usize, nodes: Nodes) -> Self {
         let mut this = Self {
             len: len & !(GRAIN - 1),
-            used: 0,
             places: RBTree::new(),
             sizes: RBTree::new(),
             recent: [const { None }; RECENT],
@@ -164,11 +162,6 @@ impl Ranges {
         self.len
     }
 
-    /// Bytes in use.
-    pub(crate) fn used(&self) -> usize {
-        self.used
-    }
-
     /// How many bytes a request for `len` takes; `None` if no pool is so large.
     pub(crate) fn rounded(len: usize) -> Option<NonZeroUsize> {
         NonZeroUsize::new(len.max(1).checked_next_multiple_of(GRAIN)?)
@@ -179,17 +172,14 @@ impl Ranges {
     /// Fails with [`TakeError::NoNodes`] only if `scratch` was not filled.
     pub(crate) fn take(&mut self, len: usize, scratch: &mut Scratch) -> Result<Part, TakeError> {
         let len = Self::rounded(len).ok_or(TakeError::NoSpace)?;
-        let part = match self.take_recent(len) {
-            Some(part) => part,
-            None => self.take_free(len, scratch)?,
-        };
-        self.used += part.len();
-        Ok(part)
+        match self.take_recent(len) {
+            Some(part) => Ok(part),
+            None => self.take_free(len, scratch),
+        }
     }
 
     /// Gives a range back. `scratch` need not be filled.
     pub(crate) fn give(&mut self, part: Part, scratch: &mut Scratch) {
-        self.used -= part.len();
         if let Some(old) = self.recent[self.oldest].replace(part) {
             self.merge(old, scratch);
         }
@@ -337,6 +327,17 @@ impl Ranges {
     /// Merges all recent ranges, so that the trees tell everything.
     pub(crate) fn settle(&mut self, scratch: &mut Scratch) {
         self.merge_recent(scratch);
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        let taken: usize = self
+            .iter()
+            .filter(|range| range.2)
+            .map(|range| range.1)
+            .sum();
+        let recent: usize = self.recent.iter().flatten().map(Part::len).sum();
+        taken - recent
     }
 
     /// Visits offset, size and "is in use" of all ranges by offset. Recent ones count as in use.

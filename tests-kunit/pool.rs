@@ -55,11 +55,9 @@ mod tests {
         old.write(0, &[9; 16]).map_err(|_| Failed)?;
         drop(old);
         let mut slice = reserve(&owner, 13).map_err(|_| Failed)?;
-        let mut writer = slice.writer();
-        writer.write(&[1, 2, 3]).map_err(|_| Failed)?;
-        writer.pad(8).map_err(|_| Failed)?;
-        assert_eq!(writer.position(), 8);
-        assert_eq!(writer.write(&[0; 6]), Err(OutOfSlice));
+        slice.write(0, &[1, 2, 3]).map_err(|_| Failed)?;
+        slice.zero(3..8).map_err(|_| Failed)?;
+        assert_eq!(slice.write(8, &[0; 6]), Err(OutOfSlice));
         let mut bytes = [5; 13];
         slice.read(0, &mut bytes).map_err(|_| Failed)?;
         assert_eq!(bytes, [1, 2, 3, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9]);

@@ -89,8 +89,7 @@ mod tests {
         let handle = charge.split_handle().ok_or(Failed)?;
         assert!(charge.split_handle().is_none());
         let fds = charge.split(amounts(0, 0, 0, 2)).ok_or(Failed)?;
-        charge.grow(1, amounts(0, 8, 0, 0)).map_err(|_| Failed)?;
-        assert_eq!(account.report().used, amounts(1, 16, 1, 2));
+        assert_eq!(account.report().used, amounts(1, 8, 1, 2));
         drop((charge, fds));
         assert_eq!(account.report().used, amounts(0, 0, 1, 0));
         drop(handle);

@@ -168,12 +168,6 @@ impl<T: FifoItem<ID>, const ID: u64> Fifo<T, ID> {
         self.list.push_back(item);
     }
 
-    /// Prepends.
-    pub(crate) fn push_front(&mut self, item: ListArc<T, ID>) {
-        self.enter(&item);
-        self.list.push_front(item);
-    }
-
     /// Looks at the first.
     pub(crate) fn front(&self) -> Option<ArcBorrow<'_, T>> {
         self.list.iter().next()
@@ -197,28 +191,6 @@ impl<T: FifoItem<ID>, const ID: u64> Fifo<T, ID> {
         let item = unsafe { self.list.remove(item) }?;
         Self::leave(&item);
         Some(item)
-    }
-
-    /// Takes the first of those that `wanted` says yes to; O(n).
-    pub(crate) fn remove_first(
-        &mut self,
-        mut wanted: impl FnMut(&T) -> bool,
-    ) -> Option<ListArc<T, ID>> {
-        let mut cursor = self.list.cursor_front();
-        loop {
-            let next = cursor.peek_next()?;
-            if wanted(&next) {
-                let item = next.remove();
-                Self::leave(&item);
-                return Some(item);
-            }
-            cursor.move_next();
-        }
-    }
-
-    /// Visits all, first to last.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ArcBorrow<'_, T>> {
-        self.list.iter()
     }
 
     fn enter(&mut self, item: &T) {

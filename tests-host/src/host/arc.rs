@@ -84,26 +84,13 @@ impl<T> Deref for ArcBorrow<'_, T> {
     }
 }
 
-/// Allocates and initialises a shared object.
+/// Allocates a shared object and initialises it in place: what is pinned never moves.
 pub(crate) fn try_arc<T>(init: impl PinInit<T, Infallible>) -> Result<Arc<T>, AllocError> {
-    place(init, |never| match never {})
-}
-
-/// Allocates and initialises a shared object whose initialiser can fail, too.
-pub(crate) fn try_arc_with<T, E: From<AllocError>>(init: impl PinInit<T, E>) -> Result<Arc<T>, E> {
-    place(init, |error| error)
-}
-
-/// Initialises in place: what is pinned never moves.
-fn place<T, E, F: From<AllocError>>(
-    init: impl PinInit<T, E>,
-    convert: impl FnOnce(E) -> F,
-) -> Result<Arc<T>, F> {
     allocate()?;
     let mut slot = std::sync::Arc::<T>::new_uninit();
     let place = std::sync::Arc::get_mut(&mut slot).ok_or(AllocError)?;
     // SAFETY: the place is ours alone, valid for writes, and an object in an `Arc` never moves.
-    unsafe { init.__pinned_init(place.as_mut_ptr()) }.map_err(convert)?;
+    unsafe { init.__pinned_init(place.as_mut_ptr()) }.map_err(|never| match never {})?;
     // SAFETY: it was initialised just above.
     Ok(Arc(backend::adopt(unsafe { slot.assume_init() })))
 }

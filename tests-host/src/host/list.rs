@@ -5,18 +5,9 @@
 //! The kernel's are intrusive; here a list is a sequence of references, and removal compares
 //! addresses. The right to be in a list is the same in both: one [`ListArc`] for each object.
 
-use super::{
-    alloc::AllocError,
-    arc::{
-        try_arc,
-        Arc,
-        ArcBorrow, //
-    },
-    atomic::{
-        Acquire,
-        Atomic,
-        Release, //
-    },
+use super::arc::{
+    Arc,
+    ArcBorrow, //
 };
 use pinned_init::PinInit;
 use std::{
@@ -24,7 +15,6 @@ use std::{
         vec_deque,
         VecDeque, //
     },
-    convert::Infallible,
     marker::PhantomPinned,
     mem::ManuallyDrop,
     ops::Deref,
@@ -75,39 +65,6 @@ impl<const ID: u64> ListLinks<ID> {
     }
 }
 
-/// Notes in one atomic whether a [`ListArc`] exists.
-pub(crate) struct AtomicTracker<const ID: u64 = 0> {
-    taken: Atomic<bool>,
-    _pin: PhantomPinned,
-}
-
-impl<const ID: u64> AtomicTracker<ID> {
-    /// Makes an initialiser.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        Self {
-            taken: Atomic::new(false),
-            _pin: PhantomPinned,
-        }
-    }
-}
-
-impl<const ID: u64> ListArcSafe<ID> for AtomicTracker<ID> {
-    unsafe fn on_create_list_arc_from_unique(self: Pin<&mut Self>) {
-        self.taken.store(true, Release);
-    }
-
-    unsafe fn on_drop_list_arc(&self) {
-        self.taken.store(false, Release);
-    }
-}
-
-// SAFETY: only who changes the word from false to true gets the right.
-unsafe impl<const ID: u64> TryNewListArc<ID> for AtomicTracker<ID> {
-    fn try_new_list_arc(&self) -> bool {
-        self.taken.cmpxchg(false, true, Acquire).is_ok()
-    }
-}
-
 /// The one reference to an object that may be put into a list.
 pub(crate) struct ListArc<T: ListArcSafe<ID>, const ID: u64 = 0>(Arc<T>);
 
@@ -124,14 +81,6 @@ impl<T: ListArcSafe<ID>, const ID: u64> ListArc<T, ID> {
         }
     }
 
-    /// Makes one, unless it exists.
-    pub(crate) fn try_from_arc_borrow(arc: ArcBorrow<'_, T>) -> Option<Self>
-    where
-        T: TryNewListArc<ID>,
-    {
-        Self::try_from_arc(arc.into()).ok()
-    }
-
     /// Gives the right up and keeps the reference.
     pub(crate) fn into_arc(self) -> Arc<T> {
         let this = ManuallyDrop::new(self);
@@ -140,16 +89,6 @@ impl<T: ListArcSafe<ID>, const ID: u64> ListArc<T, ID> {
         // SAFETY: the right ended just now.
         unsafe { arc.on_drop_list_arc() };
         arc
-    }
-
-    /// Makes an ordinary reference.
-    pub(crate) fn clone_arc(&self) -> Arc<T> {
-        self.0.clone()
-    }
-
-    /// Views it as an ordinary reference.
-    pub(crate) fn as_arc(&self) -> &Arc<T> {
-        &self.0
     }
 
     /// Borrows it as an ordinary reference.
@@ -173,13 +112,6 @@ impl<T: ListArcSafe<ID>, const ID: u64> Drop for ListArc<T, ID> {
     }
 }
 
-/// Allocates and initialises a shared object together with the right to put it into a list.
-pub(crate) fn try_list_arc<T: TryNewListArc<ID>, const ID: u64>(
-    init: impl PinInit<T, Infallible>,
-) -> Result<ListArc<T, ID>, AllocError> {
-    ListArc::try_from_arc(try_arc(init)?).map_err(|_| AllocError)
-}
-
 /// A list.
 pub(crate) struct List<T: ListItem<ID>, const ID: u64 = 0>(VecDeque<ListArc<T, ID>>);
 
@@ -199,19 +131,9 @@ impl<T: ListItem<ID>, const ID: u64> List<T, ID> {
         self.0.push_back(item);
     }
 
-    /// Prepends.
-    pub(crate) fn push_front(&mut self, item: ListArc<T, ID>) {
-        self.0.push_front(item);
-    }
-
     /// Takes the first.
     pub(crate) fn pop_front(&mut self) -> Option<ListArc<T, ID>> {
         self.0.pop_front()
-    }
-
-    /// Takes the last.
-    pub(crate) fn pop_back(&mut self) -> Option<ListArc<T, ID>> {
-        self.0.pop_back()
     }
 
     /// Takes `item`, if it is here.
@@ -227,28 +149,9 @@ impl<T: ListItem<ID>, const ID: u64> List<T, ID> {
         self.0.remove(place)
     }
 
-    /// Appends all of `other`, which is empty then.
-    pub(crate) fn push_all_back(&mut self, other: &mut Self) {
-        self.0.append(&mut other.0);
-    }
-
     /// Visits all, first to last.
     pub(crate) fn iter(&self) -> Iter<'_, T, ID> {
         Iter(self.0.iter())
-    }
-
-    /// A place before the first.
-    pub(crate) fn cursor_front(&mut self) -> Cursor<'_, T, ID> {
-        Cursor {
-            list: self,
-            place: 0,
-        }
-    }
-}
-
-impl<T: ListItem<ID>, const ID: u64> Default for List<T, ID> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -263,79 +166,8 @@ impl<'a, T: ListItem<ID>, const ID: u64> Iterator for Iter<'a, T, ID> {
     }
 }
 
-/// A place between two items of a list.
-pub(crate) struct Cursor<'a, T: ListItem<ID>, const ID: u64> {
-    list: &'a mut List<T, ID>,
-    place: usize,
-}
-
-impl<'a, T: ListItem<ID>, const ID: u64> Cursor<'a, T, ID> {
-    /// The item behind the place.
-    pub(crate) fn peek_next(&mut self) -> Option<CursorPeek<'_, 'a, T, ID>> {
-        if self.place == self.list.0.len() {
-            return None;
-        }
-        Some(CursorPeek { cursor: self })
-    }
-
-    /// Moves behind the next item, if there is one.
-    pub(crate) fn move_next(&mut self) -> bool {
-        let more = self.place < self.list.0.len();
-        self.place += usize::from(more);
-        more
-    }
-
-    /// Puts `item` at the place and ends the cursor.
-    pub(crate) fn insert(self, item: ListArc<T, ID>) {
-        self.list.0.insert(self.place, item);
-    }
-
-    /// Takes the item behind the place.
-    pub(crate) fn remove_next(&mut self) -> Option<ListArc<T, ID>> {
-        self.list.0.remove(self.place)
-    }
-}
-
-/// An item behind a place.
-pub(crate) struct CursorPeek<'a, 'b, T: ListItem<ID>, const ID: u64> {
-    cursor: &'a mut Cursor<'b, T, ID>,
-}
-
-impl<T: ListItem<ID>, const ID: u64> CursorPeek<'_, '_, T, ID> {
-    /// Takes it.
-    pub(crate) fn remove(self) -> ListArc<T, ID> {
-        match self.cursor.remove_next() {
-            Some(item) => item,
-            None => unreachable!("the cursor saw an item here"),
-        }
-    }
-
-    /// Borrows it as a shared reference.
-    pub(crate) fn arc(&self) -> ArcBorrow<'_, T> {
-        self.cursor.list.0[self.cursor.place].as_arc_borrow()
-    }
-}
-
-impl<T: ListItem<ID>, const ID: u64> Deref for CursorPeek<'_, '_, T, ID> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.cursor.list.0[self.cursor.place]
-    }
-}
-
 /// Declares how a type tracks its [`ListArc`].
 macro_rules! impl_list_arc_safe {
-    (impl$({$($generics:tt)*})? ListArcSafe<$id:tt> for $type:ty { untracked; } $($rest:tt)*) => {
-        #[allow(unsafe_code)]
-        impl$(<$($generics)*>)? $crate::host::ListArcSafe<$id> for $type {
-            unsafe fn on_create_list_arc_from_unique(self: ::std::pin::Pin<&mut Self>) {}
-
-            unsafe fn on_drop_list_arc(&self) {}
-        }
-        $crate::host::impl_list_arc_safe! { $($rest)* }
-    };
-
     (impl$({$($generics:tt)*})? ListArcSafe<$id:tt> for $type:ty {
         tracked_by $field:ident: $field_type:ty;
     } $($rest:tt)*) => {

@@ -33,7 +33,6 @@ pub(crate) use alloc::{
 };
 pub(crate) use arc::{
     try_arc,
-    try_arc_with,
     Arc,
     ArcBorrow, //
 };
@@ -56,8 +55,6 @@ pub(crate) use clock::{
 pub(crate) use list::{
     impl_list_arc_safe,
     impl_list_item,
-    try_list_arc,
-    AtomicTracker,
     List,
     ListArc,
     ListArcSafe,
@@ -79,7 +76,6 @@ pub(crate) use pages::Pages;
 pub(crate) use pinned_init::{
     pin_data,
     pin_init,
-    try_pin_init,
     PinInit, //
 };
 pub(crate) use rbtree::{

@@ -60,8 +60,8 @@ fn reserve(
     Pool::reserve(pool, len, pay(account, len))
 }
 
-fn seen(slice: &Slice<Pages>) -> Vec<u8> {
-    slice.pool().store().see(slice.offset(), slice.len())
+fn seen(pool: &Pool<Pages>, slice: &Slice<Pages>) -> Vec<u8> {
+    pool.store().see(slice.offset(), slice.len())
 }
 
 #[test]
@@ -70,13 +70,11 @@ fn what_is_written_is_what_the_receiver_sees() {
     let first = reserve(&pool, &account, 100).unwrap();
     let mut slice = reserve(&pool, &account, 2 * PAGE_SIZE).unwrap();
     let bytes: Vec<u8> = (0..2 * PAGE_SIZE).map(|at| (at % 251) as u8).collect();
-    let mut writer = slice.writer();
-    writer.write(&bytes[..5]).unwrap();
+    slice.write(0, &bytes[..5]).unwrap();
     let mut chunks = Vec::new();
-    let rest = bytes.len() - 5;
     let mut source = bytes[5..].iter();
-    writer
-        .fill::<()>(rest, |chunk| {
+    slice
+        .for_each_chunk::<()>(5..bytes.len(), |chunk| {
             chunks.push(chunk.len());
             chunk
                 .iter_mut()
@@ -85,10 +83,9 @@ fn what_is_written_is_what_the_receiver_sees() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(writer.position(), bytes.len());
-    assert_eq!(writer.write(&[0]), Err(OutOfSlice));
+    assert_eq!(slice.write(bytes.len(), &[0]), Err(OutOfSlice));
     assert_eq!(chunks, [PAGE_SIZE - 104 - 5, PAGE_SIZE, 104]);
-    assert_eq!(seen(&slice), bytes);
+    assert_eq!(seen(&pool, &slice), bytes);
     let mut back = vec![0; 300];
     slice.read(PAGE_SIZE - 250, &mut back).unwrap();
     assert_eq!(back, bytes[PAGE_SIZE - 250..][..300]);
@@ -104,13 +101,11 @@ fn padding_is_zero_and_clearing_leaves_nothing() {
     drop(secret);
     let mut slice = reserve(&pool, &account, 59).unwrap();
     assert_eq!(pool.store().see(slice.offset() + 59, 5), [0; 5]);
-    assert_eq!(seen(&slice), [7; 59]);
-    let mut writer = slice.writer();
-    writer.write(&[1; 3]).unwrap();
-    writer.pad(8).unwrap();
-    writer.pad(8).unwrap();
-    assert_eq!(writer.position(), 8);
-    assert_eq!(seen(&slice)[..9], [1, 1, 1, 0, 0, 0, 0, 0, 7]);
+    assert_eq!(seen(&pool, &slice), [7; 59]);
+    slice.write(0, &[1; 3]).unwrap();
+    slice.zero(3..8).unwrap();
+    slice.zero(8..8).unwrap();
+    assert_eq!(seen(&pool, &slice)[..9], [1, 1, 1, 0, 0, 0, 0, 0, 7]);
     slice.clear_on_drop();
     let offset = slice.offset();
     drop(slice);
@@ -211,10 +206,11 @@ proptest! {
                 }
             } else {
                 let (slice, mark) = live.swap_remove(which.index(live.len()));
-                prop_assert!(seen(&slice).iter().all(|byte| *byte == mark));
+                prop_assert!(seen(&pool, &slice).iter().all(|byte| *byte == mark));
             }
         }
-        prop_assert!(live.iter().all(|(slice, mark)| seen(slice).iter().all(|byte| byte == mark)));
+        let kept = |(slice, mark): &(_, _)| seen(&pool, slice).iter().all(|byte| byte == mark);
+        prop_assert!(live.iter().all(kept));
         prop_assert_eq!(account.report().used.slices as usize, live.len());
         drop(live);
         prop_assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
