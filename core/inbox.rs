@@ -53,7 +53,10 @@ use super::{
         ListArc,
         RBTreeNode, //
     },
-    transaction::Refusal,
+    transaction::{
+        Refusal,
+        Refused, //
+    },
 };
 
 /// Names one queue of an inbox. A number is used again, but never with the same generation.
@@ -238,7 +241,7 @@ impl<P: Personality> Inbox<P> {
         entry: &Arc<Entry<P>>,
         mut message: KBox<Message<P>>,
         floor: Stamp,
-    ) -> Result<Accepted<P>, (Refusal<P>, KBox<Message<P>>)> {
+    ) -> Result<Accepted<P>, Refused<P>> {
         let (to, note) = match self.admit(&mut message, Cause::New) {
             Ok(admitted) => admitted,
             Err(why) => return Err((why, message)),
@@ -467,7 +470,7 @@ impl<P: Personality> Inbox<P> {
             }
             let state = entry.state.access_mut(self);
             let stale = |body: &Body<P>| body.is_stale(next.stamp());
-            if !state.body.as_ref().map_or(true, stale) {
+            if !state.body.as_ref().is_none_or(stale) {
                 return true;
             }
             from = next.successor();
@@ -613,8 +616,6 @@ impl<P: Personality> Dispatch<'_, P> {
 
     /// Whether the queue holds nothing at all.
     pub(crate) fn is_empty(&mut self, id: QueueId) -> bool {
-        self.inbox
-            .reading(id)
-            .map_or(true, |queue| queue.is_empty())
+        self.inbox.reading(id).is_none_or(|queue| queue.is_empty())
     }
 }

@@ -92,6 +92,9 @@ pub(crate) enum Refusal<P: Personality> {
     Personality(P::Why),
 }
 
+/// Why a message was not taken, and the message, given back.
+pub(crate) type Refused<P> = (Refusal<P>, KBox<Message<P>>);
+
 /// What became of a message.
 pub(crate) enum Outcome<P: Personality> {
     /// It is queued.
@@ -258,7 +261,7 @@ impl<P: Personality> Filled<P> {
         mut self,
         mut reply: Reply<P>,
         sender: &Anchor<P>,
-    ) -> Result<P::Note, (Refusal<P>, KBox<Message<P>>, Reply<P>)> {
+    ) -> Result<P::Note, (Refused<P>, Reply<P>)> {
         reply.attach(&mut self.message);
         match self.commit(sender) {
             Outcome::Delivered(note) | Outcome::Parked(note) => {
@@ -267,7 +270,7 @@ impl<P: Personality> Filled<P> {
             }
             Outcome::Refused(why, mut message) => {
                 reply.detach(&mut message);
-                Err((why, message, reply))
+                Err(((why, message), reply))
             }
             Outcome::Cancelled => {
                 reply.done();
@@ -305,7 +308,7 @@ impl<P: Personality> Part<P> {
         record: &Arc<Record>,
         index: u32,
         floor: Stamp,
-    ) -> Result<Stamp, (Refusal<P>, KBox<Message<P>>)> {
+    ) -> Result<Stamp, Refused<P>> {
         let (Some(mut message), Some(spot)) = (self.message.take(), self.spot.take()) else {
             return Ok(floor);
         };

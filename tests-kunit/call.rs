@@ -91,7 +91,10 @@ mod tests {
         call(&b, nc.node(), 2, Some(outer))?;
         let inner = serve(&c)?;
         let mut chain = inner.chain().map(|(caller, _)| caller.id());
-        assert_eq!((chain.next(), chain.next(), chain.next()), (Some(2), Some(1), None));
+        assert_eq!(
+            (chain.next(), chain.next(), chain.next()),
+            (Some(2), Some(1), None)
+        );
         drop(chain);
         answer(&c, inner, 3)?;
         let mut got = receive(&b).ok_or(Failed)?;

@@ -17,11 +17,11 @@ mod tests {
                 Taken, //
             },
             inbox::QueueId,
+            node::Node,
             personality::{
-                When,
-                Via, //
+                Via,
+                When, //
             },
-            node::Node, //
         },
         testbed::*, //
     };
@@ -74,7 +74,10 @@ mod tests {
         assert!(take(&owner).is_none());
         let posted = owner.anchor().post_code(QueueId::MAIN, spare, 8, When::Now);
         assert!(matches!(take(&owner), Some(Taken::Code(8))));
-        assert!(owner.anchor().withdraw_code(posted.map_err(|_| Failed)?).is_none());
+        assert!(owner
+            .anchor()
+            .withdraw_code(posted.map_err(|_| Failed)?)
+            .is_none());
         Ok(())
     }
 
@@ -85,7 +88,9 @@ mod tests {
         assert!(owner.anchor().remove_queue(old).is_some());
         let new = owner.anchor().add_queue(()).map_err(|_| Failed)?;
         assert!(new != old);
-        assert!(owner.anchor().with(|view| view.is_open(new) && !view.is_open(old)));
+        assert!(owner
+            .anchor()
+            .with(|view| view.is_open(new) && !view.is_open(old)));
         assert!(owner.anchor().remove_queue(old).is_none());
         Ok(())
     }
@@ -131,7 +136,10 @@ mod tests {
         assert!(take(&owner).is_none());
         assert!(owner.anchor().live().is_none());
         let outcome = late.commit(sender.anchor());
-        assert!(matches!(outcome, crate::core::transaction::Outcome::Refused(..)));
+        assert!(matches!(
+            outcome,
+            crate::core::transaction::Outcome::Refused(..)
+        ));
         drop(outcome);
         assert!(balanced(&owner));
         assert!(message(own.node(), 3).is_err());

@@ -66,8 +66,10 @@ mod tests {
         while let Some(delivered) = receive(&owner) {
             out.push(delivered, GFP_KERNEL)?;
         }
-        let numbers: (Option<u32>, Option<u32>) =
-            (out.first().map(|d| d.message.part), out.get(1).map(|d| d.message.part));
+        let numbers: (Option<u32>, Option<u32>) = (
+            out.first().map(|d| d.message.part),
+            out.get(1).map(|d| d.message.part),
+        );
         assert_eq!((out.len(), numbers), (2, (Some(1), Some(3))));
         Ok(())
     }
@@ -96,7 +98,10 @@ mod tests {
         let own = lane(&owner)?;
         for number in 0..100 {
             // As many as the account allows are parked.
-            if message(own.node(), number).map(|m| drop(m.commit(sender.anchor()))).is_err() {
+            if message(own.node(), number)
+                .map(|m| drop(m.commit(sender.anchor())))
+                .is_err()
+            {
                 break;
             }
         }

@@ -186,7 +186,7 @@ impl Personality for T {
 
     fn answered(_: &mut Dispatch<'_, Self>, _: QueueId, _: &mut Option<Reply<Self>>) {}
 
-    fn wake(_: ()) {}
+    fn wake((): ()) {}
 
     fn counts_changed(state: &mut Edges, now: Counts, via: Via) -> Notice {
         state.last = now.edge;

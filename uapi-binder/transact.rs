@@ -513,7 +513,7 @@ fn answer(
     caller.post(completion, Code::TransactionComplete);
     match filled {
         Ok(filled) => {
-            if let Err((_, message, reply)) = filled.answer(reply, caller.peer.anchor()) {
+            if let Err(((_, message), reply)) = filled.answer(reply, caller.peer.anchor()) {
                 drop(message);
                 drop(reply);
             }
