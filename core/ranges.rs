@@ -3,7 +3,7 @@
 //! Ranges of a pool: which bytes are in use.
 //!
 //! Pure: knows no pages and takes no lock. It lies in the data of a pool's leaf spinlock, so it never
-//! allocates: the memory of tree nodes is handed in ([`Nodes`]) and handed back ([`Leftover`]).
+//! allocates: the memory of tree nodes is handed in and handed back (see [`Scratch`]).
 //!
 //! Two trees: all ranges by offset, free ones by size. A request takes the low end of the smallest
 //! free range that holds it, the lowest of several; a range that becomes free merges with its free

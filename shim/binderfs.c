@@ -14,6 +14,7 @@
  * Documentation/filesystems/locking.rst names; there are no others.
  */
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/capability.h>
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -39,7 +40,7 @@
 /* What statfs(2) of the stock driver says. */
 #define FS_MAGIC	0x6c6f6f70
 
-#define NR_MINORS	(1U << MINORBITS)
+#define NR_MINORS	BIT_U32(MINORBITS)
 /* Left for mounts that were made in the initial IPC namespace. */
 #define NR_RESERVED	4
 

@@ -71,7 +71,7 @@ unsafe impl pin_init::ZeroableOption for PageRef {}
 unsafe impl Send for PageRef {}
 
 impl PageRef {
-    /// Allocates a zeroed page, charged to the cgroup of the surrounding [`Charged`].
+    /// Allocates a zeroed page, charged to the cgroup that is active (see [`Payer`]).
     fn new() -> Option<Self> {
         // INVARIANT: A new page comes with one reference.
         // SAFETY: Process context; the callers hold no lock.

@@ -81,7 +81,8 @@ use crate::{
             Filled,
             Outcome,
             Refusal,
-            ReserveError, //
+            ReserveError,
+            Reserved, //
         },
     },
     shim::{
@@ -334,19 +335,8 @@ fn fill(
     let secctx = cover.secctx.map_or(&[][..], |context| context.as_bytes());
     let sizes = sizes(out, secctx)?;
     let total = to_usize(sizes.total().ok_or(Failure::failed(EINVAL))?);
-    let room = if cover.one_way {
-        let room = Budget::take(&receiver.part().budget, total);
-        Some(room.ok_or(Failure::failed(ENOSPC))?)
-    } else {
-        None
-    };
-    let amounts = Amounts {
-        slices: 1,
-        bytes: Pool::<Pages>::price(total).ok_or(Failure::failed(ENOSPC))?,
-        ..Amounts::NONE
-    };
     let euid = Uid::current_effective();
-    let mut reserved = draft.reserve(u64::from(euid.raw()), amounts, total)?;
+    let (mut reserved, room) = reserve(draft, total, euid, cover.one_way)?;
     if out.flags & abi::TF_CLEAR_BUF != 0 {
         reserved.slice().clear_on_drop();
     }
@@ -380,6 +370,28 @@ fn fill(
     Ok(reserved
         .fill(KVec::new(), files, envelope)
         .map_err(Error::from)?)
+}
+
+/// Takes `total` bytes of the receiver's mapping; of one-ways also from the room that they have.
+fn reserve(
+    draft: Draft<Binder>,
+    total: usize,
+    payer: Uid,
+    one_way: bool,
+) -> Result<(Reserved<Binder>, Option<Room>), Failure> {
+    let room = if one_way {
+        let room = Budget::take(&draft.receiver().part().budget, total);
+        Some(room.ok_or(Failure::failed(ENOSPC))?)
+    } else {
+        None
+    };
+    let amounts = Amounts {
+        slices: 1,
+        bytes: Pool::<Pages>::price(total).ok_or(Failure::failed(ENOSPC))?,
+        ..Amounts::NONE
+    };
+    let reserved = draft.reserve(u64::from(payer.raw()), amounts, total)?;
+    Ok((reserved, room))
 }
 
 /// The owner's own count for a call to its node.

@@ -2,9 +2,9 @@
 
 //! `SEND`: one message to any number of nodes, at one instant.
 //!
-//! In two steps. [`Attempt::prepare`] looks up what the user named and builds a complete message for
+//! In two steps. [`Attempt`] first looks up what the user named and builds a complete message for
 //! every destination, in the receivers' pools: all that can fail, and all that touches user memory,
-//! happens here, with no lock held across it. [`Attempt::commit`] then takes the peer's `ioctl` lock,
+//! happens here, with no lock held across it. It then takes the peer's `ioctl` lock,
 //! makes sure that the IDs still mean what they meant, and commits. If another command of this peer
 //! has changed their meaning in between, everything is dropped and built again.
 //!

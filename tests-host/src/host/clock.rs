@@ -103,6 +103,8 @@ impl Clock for Standing {
 }
 
 backend::thread_local! {
+    // loom's macro takes no `const` block.
+    #[allow(clippy::missing_const_for_thread_local)]
     static HERE: Cell<u64> = Cell::new(0);
 }
 

@@ -36,6 +36,8 @@ impl<K, V> RBTreeNode<K, V> {
     }
 
     /// Keeps what is in it and frees it.
+    // The name is the kernel's.
+    #[allow(clippy::wrong_self_convention)]
     pub(crate) fn to_key_value(self) -> (K, V) {
         *self.0
     }
