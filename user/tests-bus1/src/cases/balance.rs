@@ -24,8 +24,8 @@ cases! {
     #[long] disconnect_races_with_everything,
 }
 
-/// How often: some ten times more than the limits below would bear.
-const TIMES: u32 = 2000;
+/// How often: several times more than the limits below would bear.
+const TIMES: u32 = 400;
 
 /// A peer that can hold next to nothing.
 fn small() -> Verdict<Peer> {

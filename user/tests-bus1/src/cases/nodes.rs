@@ -199,7 +199,7 @@ fn destroy_of_nothing() -> Verdict {
 }
 
 fn close_tells_all_holders_in_creation_order() -> Verdict {
-    const NODES: u64 = 1000;
+    const NODES: u64 = 300;
     let owner = Peer::open()?;
     let holders = [Peer::open()?, Peer::open()?, Peer::open()?];
     let mut ids = [Vec::new(), Vec::new(), Vec::new()];

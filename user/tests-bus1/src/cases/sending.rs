@@ -431,7 +431,7 @@ fn unreadable_payload_sends_nothing() -> Verdict {
 }
 
 fn multicasts_arrive_in_one_order() -> Verdict {
-    const ROUNDS: u32 = 300;
+    const ROUNDS: u32 = 100;
     let senders = [Peer::open()?, Peer::open()?, Peer::open()?];
     let queues = [Peer::open()?, Peer::open()?, Peer::open()?];
     let result: Verdict<Vec<()>> = std::thread::scope(|scope| {
