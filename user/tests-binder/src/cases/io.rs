@@ -343,8 +343,9 @@ fn io_exec_ends_the_mapping(cx: &Cx) -> Res {
     // The device's own descriptor is closed by exec, this one is not.
     check("dup", m.run(ops::dup, &[m.fd as u64])? > 0)?;
     m.begin(ops::exec_sleep, &[]);
-    let comm = format!("/proc/{}/comm", m.pid);
-    while std::fs::read_to_string(&comm)?.trim() != "sleep" {
+    // The new name comes before the old address space goes: wait until it sleeps.
+    let stat = format!("/proc/{}/stat", m.pid);
+    while !std::fs::read_to_string(&stat)?.contains("(sleep) S") {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     a.write_read(&bc().call(Tx::to(0)))?
