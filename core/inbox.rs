@@ -202,12 +202,16 @@ impl<P: Personality> Inbox<P> {
         state.place = Place::Fifo(id.index);
         state.body = Some(body);
         state.when = when;
+        let mut told = false;
         match self.slot(id.index) {
-            Some(queue) => queue.append(entry),
+            Some(queue) => {
+                told = queue.told();
+                queue.append(entry);
+            }
             // The callers looked the queue up under this very hold of the lock.
             None => debug_assert!(false),
         }
-        self.arrived(id, when)
+        self.arrived(id, when, told)
     }
 
     /// Stages `body` as an undecided entry; `spot` is its memory. Nobody is woken yet.
@@ -372,15 +376,16 @@ impl<P: Personality> Inbox<P> {
         P::ready(&mut Dispatch { inbox: self }, id, false)
     }
 
-    fn arrived(&mut self, id: QueueId, when: When) -> P::Wake {
+    /// `told` is what the queue said before the entry was in it.
+    fn arrived(&mut self, id: QueueId, when: When, told: bool) -> P::Wake {
         Counter::Queued.count();
         if when == When::Later {
             return P::Wake::default();
         }
         match self.slot(id.index) {
             Some(queue) => {
-                let before = queue.set_due();
-                P::ready(&mut Dispatch { inbox: self }, id, before)
+                queue.set_due();
+                P::ready(&mut Dispatch { inbox: self }, id, told)
             }
             None => P::Wake::default(),
         }
