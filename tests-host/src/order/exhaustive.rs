@@ -59,7 +59,7 @@ fn explore<C: Clock>(script: Script, preemptions: usize) -> (usize, Faults) {
     tally
 }
 
-fn holds<C: Clock>(name: &str, script: Script, preemptions: usize) {
+fn report<C: Clock>(name: &str, script: Script, preemptions: usize) -> Faults {
     let start = std::time::Instant::now();
     let (count, faults) = explore::<C>(script, preemptions);
     println!(
@@ -67,29 +67,28 @@ fn holds<C: Clock>(name: &str, script: Script, preemptions: usize) {
         start.elapsed()
     );
     assert!(count > 1, "{name}: nothing was explored");
+    faults
+}
+
+fn holds<C: Clock>(name: &str, script: Script, preemptions: usize) {
+    let faults = report::<C>(name, script, preemptions);
     assert_eq!(faults, Faults::default(), "{name}");
 }
 
-fn holds_but_for_time<C: Clock>(name: &str, script: Script, preemptions: usize) {
-    let start = std::time::Instant::now();
-    let (count, faults) = explore::<C>(script, preemptions);
-    println!(
-        "{name}: {count} executions in {:.1?}, {faults:?}",
-        start.elapsed()
-    );
-    assert!(count > 1, "{name}: nothing was explored");
+fn holds_but_for_time<C: Clock>(name: &str, script: Script, preemptions: usize) -> usize {
+    let faults = report::<C>(name, script, preemptions);
     assert_eq!(faults.without_real_time(), Faults::default(), "{name}");
+    faults.real_time
 }
 
-/// With times that contradict each other, both ways round.
-fn skewed(name: &str, script: Script, preemptions: usize) {
-    for times in [[1000, 0, 400, 200], [0, 1000, 200, 400]] {
-        let script = Script {
-            times: times.to_vec(),
-            ..script.clone()
-        };
-        holds_but_for_time::<Manual>(name, script, preemptions);
-    }
+/// With times that contradict each other, both ways round. Says how often that was visible.
+fn skewed(name: &str, script: Script, preemptions: usize) -> usize {
+    let with = |times: [u64; 4]| {
+        let times = times.to_vec();
+        let script = script.clone();
+        holds_but_for_time::<Manual>(name, Script { times, ..script }, preemptions)
+    };
+    with([1000, 0, 400, 200]) + with([0, 1000, 200, 400])
 }
 
 /// Two multicasts that stage in opposite orders.
@@ -115,7 +114,8 @@ fn a_thread_tells_outside_the_bus() {
     };
     holds::<Fine>("told, fine", told(), 3);
     holds::<Coarse<4>>("told, coarse", told(), 2);
-    skewed("told, skewed", told(), 3);
+    // The case of 2016. It shows that the judge sees what it is for.
+    assert!(skewed("told, skewed", told(), 3) > 0);
 }
 
 #[test]
@@ -167,6 +167,30 @@ fn an_answer_follows_its_question() {
     holds_but_for_time::<Manual>("answer, a queue ahead of all clocks", ahead, 3);
 }
 
+/// What was read from a queue ahead of all clocks is passed on to one that lags behind it.
+#[test]
+fn who_is_ahead_takes_others_along() {
+    let ahead = |threads| Script {
+        ahead: Some(100_000),
+        ..script(threads)
+    };
+    let relay = vec![
+        vec![Send(2, 1, vec![1, 0])],
+        vec![Recv(0), Recv(0), Send(0, 2, vec![1])],
+    ];
+    holds_but_for_time::<Manual>("relay", ahead(relay), 3);
+    let chain = vec![
+        vec![Send(2, 1, vec![1, 0]), Send(3, 2, vec![1])],
+        vec![Send(4, 3, vec![1])],
+    ];
+    holds_but_for_time::<Manual>("chain", ahead(chain), 3);
+    let own = vec![
+        vec![Send(2, 1, vec![0]), Send(2, 2, vec![1])],
+        vec![Send(3, 3, vec![1, 0])],
+    ];
+    holds_but_for_time::<Manual>("own", ahead(own), 3);
+}
+
 #[test]
 fn nobody_oversleeps() {
     let asleep = || script(vec![vec![Send(2, 1, vec![0, 1])], vec![Sleep(0)]]);
@@ -174,6 +198,17 @@ fn nobody_oversleeps() {
     let mut threads = racing();
     threads.push(vec![Sleep(0)]);
     skewed("racing, a sleeper", script(threads), 2);
+    // The reader takes a unicast and lies down while the multicast before it is still undecided.
+    let committed = vec![
+        vec![Send(2, 1, vec![0, 1])],
+        vec![Send(3, 2, vec![0])],
+        vec![Recv(0), Sleep(0)],
+    ];
+    skewed(
+        "an older entry is committed, a sleeper",
+        script(committed),
+        3,
+    );
     let abandoned = vec![
         vec![Abandon(2, 1, vec![0, 5])],
         vec![Send(3, 2, vec![0])],

@@ -29,6 +29,8 @@ pub(super) struct Faults {
     pub(super) causality: usize,
     /// They have one together with "a send or a receipt of it returned before the other's send began".
     pub(super) real_time: usize,
+    /// A send returned before another began, and yet came later in the same queue.
+    pub(super) fifo: usize,
     /// One message was not delivered exactly once to each destination.
     pub(super) lost: usize,
     /// A payload was not what was written before the send.
@@ -45,6 +47,7 @@ impl Faults {
         self.consistency += other.consistency;
         self.causality += other.causality;
         self.real_time += other.real_time;
+        self.fifo += other.fifo;
         self.lost += other.lost;
         self.torn += other.torn;
         self.misplaced += other.misplaced;
@@ -80,9 +83,19 @@ fn known(threads: &[Vec<Did>], by: usize, at: usize, out: &mut Vec<Did>) {
     }
 }
 
-/// For each send what came before it: in the life of its peer, and for its thread.
-fn edges(threads: &[Vec<Did>]) -> (Edges, Edges) {
-    let (mut causal, mut real_time) = (Edges::new(), Edges::new());
+/// For each send what came before it.
+#[derive(Default)]
+struct Before {
+    /// In the life of its peer.
+    causal: Edges,
+    /// For its thread, which may act for several peers and hears of signals.
+    real_time: Edges,
+    /// Of both, the sends.
+    sends: Edges,
+}
+
+fn edges(threads: &[Vec<Did>]) -> Before {
+    let mut all = Before::default();
     for (by, log) in threads.iter().enumerate() {
         for (at, did) in log.iter().enumerate() {
             let Did::Sent { id: later, peer } = *did else {
@@ -91,18 +104,28 @@ fn edges(threads: &[Vec<Did>]) -> (Edges, Edges) {
             let mut before = Vec::new();
             known(threads, by, at, &mut before);
             for did in before {
-                if let Did::Sent { id, peer: whose } | Did::Got { id, peer: whose } = did {
-                    let to = if whose == peer {
-                        &mut causal
-                    } else {
-                        &mut real_time
-                    };
-                    to.insert((id, later));
+                let (Did::Sent { id, peer: whose } | Did::Got { id, peer: whose }) = did else {
+                    continue;
+                };
+                if whose == peer {
+                    all.causal.insert((id, later));
+                } else {
+                    all.real_time.insert((id, later));
+                }
+                if matches!(did, Did::Sent { .. }) {
+                    all.sends.insert((id, later));
                 }
             }
         }
     }
-    (causal, real_time)
+    all
+}
+
+/// Whether `queue` delivered `edge` the wrong way round.
+fn reversed(queue: &[u32], edge: &(u32, u32)) -> bool {
+    let last = queue.iter().rposition(|id| *id == edge.0);
+    let first = queue.iter().position(|id| *id == edge.1);
+    last.zip(first).is_some_and(|(last, first)| last > first)
 }
 
 /// Whether something is left when all that nothing comes before is taken away, again and again.
@@ -130,13 +153,18 @@ pub(super) fn judge(
         .map(|pair| (pair[0], pair[1]))
         .filter(|e| e.0 != e.1)
         .collect();
-    let (causal, real_time) = edges(threads);
+    let before = edges(threads);
     faults.consistency = usize::from(cyclic(&graph));
-    graph.extend(causal);
+    graph.extend(before.causal);
     faults.causality = usize::from(cyclic(&graph));
-    graph.extend(real_time);
+    graph.extend(before.real_time);
     faults.real_time = usize::from(cyclic(&graph));
     for (number, queue) in queues.iter().enumerate() {
+        faults.fifo += before
+            .sends
+            .iter()
+            .filter(|edge| reversed(queue, edge))
+            .count();
         let mut have = queue.clone();
         let mut want = Vec::new();
         for (id, to) in sent {
@@ -196,6 +224,17 @@ mod tests {
         );
         let faults = judge(&threads, &[vec![a, d], vec![b, d]], &sent);
         assert_eq!(faults, Faults::default());
+    }
+
+    #[test]
+    fn one_thread_is_delivered_in_its_order_by_one_queue() {
+        let threads = [vec![sent(1, 0), sent(2, 1)]];
+        let sent = [(1, vec![0, 1]), (2, vec![0])];
+        assert_eq!(judge(&threads, &[vec![2, 1], vec![1]], &sent).fifo, 1);
+        assert_eq!(
+            judge(&threads, &[vec![1, 2], vec![1]], &sent),
+            Faults::default()
+        );
     }
 
     #[test]
