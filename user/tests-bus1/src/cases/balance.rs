@@ -16,11 +16,11 @@ use crate::raw::{need_reset, Mail, Peer, KEEP};
 use crate::verdict::{check, equal, fails, works, wrong, Verdict};
 
 cases! {
-    failed_sends_give_everything_back,
-    refused_receipts_give_everything_back,
-    one_handle_is_charged_once,
-    dead_nodes_give_their_charges_back,
-    dropped_messages_give_everything_back,
+    #[long] failed_sends_give_everything_back,
+    #[long] refused_receipts_give_everything_back,
+    #[long] one_handle_is_charged_once,
+    #[long] dead_nodes_give_their_charges_back,
+    #[long] dropped_messages_give_everything_back,
     #[long] disconnect_races_with_everything,
 }
 
@@ -48,7 +48,7 @@ fn failed_sends_give_everything_back() -> Verdict {
     works("NODES_DESTROY", dead.destroy(&[0x10]))?;
     notice(&sender, Notice::Destroyed, to[1])?;
     let bytes = vec![1; 16 << 10];
-    let handles: Vec<u64> = (1..=8).map(|n| n << 8).collect();
+    let handles: Vec<u64> = (1..=4).map(|n| n << 8).collect();
     let mail = Mail {
         to: &to,
         payload: &[&bytes],
@@ -56,7 +56,8 @@ fn failed_sends_give_everything_back() -> Verdict {
         fds: &[2, 2],
         flags: 0,
     };
-    for _ in 0..TIMES {
+    // Making nodes is slow where allocations are.
+    for _ in 0..TIMES / 4 {
         fails("SEND", sender.send(&mail), Errno::HOSTUNREACH)?;
     }
     empty(&good)?;

@@ -37,7 +37,7 @@ use crate::tap::wait_or_kill;
 use crate::verdict::{wrong, Failure, Verdict};
 
 /// No round takes longer than this, not even on a slow guest.
-const ROUND_LIMIT: Duration = Duration::from_secs(60);
+const ROUND_LIMIT: Duration = Duration::from_secs(120);
 
 /// What a run has seen.
 #[derive(Default)]
