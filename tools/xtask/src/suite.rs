@@ -65,11 +65,20 @@ impl Suite {
 }
 
 fn host(session: &mut Session<'_>) -> Result<()> {
-    for (name, manifest) in host_crates(&session.ctx.repo) {
+    let crates = host_crates(&session.ctx.repo);
+    let engine = session.ctx.repo.join("tests-host/Cargo.toml");
+    let plain = crates
+        .into_iter()
+        .map(|(name, manifest)| (name, manifest, ""));
+    // The same source once more on each of the model checkers.
+    let checked = [("engine-loom", "loom"), ("engine-shuttle", "shuttle")]
+        .map(|(name, feature)| (name, engine.clone(), feature));
+    for (name, manifest, feature) in plain.chain(checked) {
         let mut step = session.ctx.ui.step(&format!("cargo test ({name})"), 0);
         let log = session.ctx.log(&format!("host-{name}"));
         let ended = Run::new("cargo", "cargo test", log)
-            .args(["test", "--locked", "--no-fail-fast", "--manifest-path"])
+            .args(["test", "--locked", "--no-fail-fast", "--features", feature])
+            .arg("--manifest-path")
             .arg(&manifest)
             .collect(&mut step, |_, _| {})?;
         step.done();
