@@ -63,6 +63,10 @@ enum Task {
         /// Print a line for each test.
         #[arg(long, short)]
         verbose: bool,
+        /// Run the guests' suites on a kernel with KASAN and kmemleak as well,
+        /// which takes far longer; CI does.
+        #[arg(long, conflicts_with = "kernel")]
+        kasan: bool,
         /// Use this built UML tree instead of building kernels.
         #[arg(long, value_name = "PATH")]
         kernel: Option<PathBuf>,
@@ -116,9 +120,10 @@ fn run(task: Task) -> Result<bool> {
         Task::Test {
             suites,
             verbose,
+            kasan,
             kernel,
-        } => alone(kernel, |ctx| test(ctx, &suites, verbose)),
-        Task::Lint => alone(None, |ctx| test(ctx, &[Suite::Lint], true)),
+        } => alone(kernel, |ctx| test(ctx, &suites, verbose, kasan)),
+        Task::Lint => alone(None, |ctx| test(ctx, &[Suite::Lint], true, false)),
         Task::Demo { kernel } => alone(kernel, demo::run),
         Task::Bench { quick: _, kernel } => alone(kernel, bench::quick),
         Task::Shell { kernel } => alone(kernel, shell),
@@ -139,8 +144,8 @@ fn alone(kernel: Option<PathBuf>, task: impl FnOnce(&Ctx) -> Result<bool>) -> Re
 
 /// Runs suites one after the other; what cannot be run at all counts as a failure
 /// and does not keep the others from running.
-fn test(ctx: &Ctx, suites: &[Suite], verbose: bool) -> Result<bool> {
-    let mut session = Session::new(ctx, Report::new(verbose));
+fn test(ctx: &Ctx, suites: &[Suite], verbose: bool, kasan: bool) -> Result<bool> {
+    let mut session = Session::new(ctx, Report::new(verbose)).with_kasan(kasan);
     let suites = if suites.is_empty() {
         suite::ALL
     } else {

@@ -21,6 +21,7 @@ pub struct Session<'a> {
     pub ctx: &'a Ctx,
     /// Where verdicts go.
     pub report: Report,
+    kasan: bool,
     guests: Vec<Uml<'a>>,
 }
 
@@ -48,16 +49,22 @@ impl<'a> Session<'a> {
         Self {
             ctx,
             report,
+            kasan: false,
             guests: Vec::new(),
         }
     }
 
+    /// The same, and the guest with KASAN as the second, if `yes`.
+    pub fn with_kasan(self, yes: bool) -> Self {
+        Self { kasan: yes, ..self }
+    }
+
     /// The UML guests of this run: with `--kernel`, the user's only.
     pub fn variants(&self) -> &'static [Variant] {
-        if self.ctx.kernel.is_some() {
-            &[Variant::Uml]
-        } else {
+        if self.kasan && self.ctx.kernel.is_none() {
             &[Variant::Uml, Variant::Kasan]
+        } else {
+            &[Variant::Uml]
         }
     }
 
