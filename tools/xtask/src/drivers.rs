@@ -42,8 +42,8 @@ fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
         .verdict(&format!("{prefix}/guest"), boot.verdict());
 }
 
-/// Conformance of the native interface, and every example as a user runs it, in
-/// one boot.
+/// Conformance of the native interface, every example as a user runs it, and the
+/// stress of the global order, in one boot. KASAN is too slow for much of a stress.
 pub fn native(session: &mut Session<'_>) -> Result<()> {
     let programs = programs::build(session.ctx)?;
     let tests = inside(&programs.bin("tests-bus1"));
@@ -54,13 +54,21 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         .collect();
     let each = each_must_succeed(&examples);
     for &variant in session.variants() {
+        let stressed = variant == Variant::Uml;
+        let stress = if stressed {
+            format!("{tests} --order-stress 10 >/mnt/out/order")
+        } else {
+            String::new()
+        };
         let boot = session.boot(&Trial {
             name: "native",
             variant,
             driver: Driver::Bus1,
             binderfs: false,
             leaks: true,
-            command: format!("{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\nexit $status"),
+            command: format!(
+                "{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\n{stress}\nexit $status"
+            ),
             seconds: 300,
         })?;
         let prefix = format!("native/{}", variant.name());
@@ -69,6 +77,12 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         session
             .report
             .take(&format!("{prefix}/examples"), &ktap::program(&examples));
+        if stressed {
+            let order = read_lossy(&boot.out.join("order")).unwrap_or_default();
+            session
+                .report
+                .take(&format!("{prefix}/order"), &ktap::program(&order));
+        }
     }
     Ok(())
 }
