@@ -85,10 +85,10 @@ impl PageStore for Pages {
 
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
         super::lock::assert_may_sleep("access to pages");
-        // A page that is accessed twice at once would be a deadlock here, and a bug there.
+        // Two slices can lie in one page, and be filled at the same time.
         let mut page = self.pages[offset / PAGE_SIZE]
-            .try_lock()
-            .expect("a page accessed twice");
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let bytes = page
             .as_mut()
             .expect("a page accessed that was never populated");
