@@ -20,6 +20,7 @@ use super::{
         NodeInner, //
     },
     order::{
+        Key,
         Record,
         Stamp, //
     },
@@ -50,12 +51,14 @@ impl Verdict {
 
 /// Destroys `nodes` of `owner`, in this order. Those that are destroyed already are left out.
 ///
+/// Returns the end of the transaction in the order; none if no node was left.
+///
 /// Takes `node`, and `inbox` of owner and holders, one at a time and each for a bounded time.
 pub(crate) fn destroy<'a, P: Personality>(
     owner: &Anchor<P>,
     verdict: Verdict,
     nodes: impl Iterator<Item = &'a Arc<Node<P>>> + Clone,
-) {
+) -> Option<Key> {
     let record = verdict.0;
     let mut high = owner.begin();
     for (index, node) in nodes.clone().enumerate() {
@@ -63,11 +66,14 @@ pub(crate) fn destroy<'a, P: Personality>(
     }
     let stamp = record.commit(high);
     Counter::Multicasts.count();
+    let mut end = None;
     for node in nodes.filter(|node| is_ours(node, &record)) {
         announce(node, stamp);
         node.clear_lane();
+        end = Some(Key::end(stamp, record.number()));
     }
     owner.end(stamp);
+    end
 }
 
 fn is_ours<P: Personality>(node: &Node<P>, record: &Arc<Record>) -> bool {

@@ -4,7 +4,7 @@
 //!
 //! A flush is one instant of the global order, that of the destruction of the peer's nodes: what has
 //! its place before is dropped unread, what has its place after is read as usual. An entry in the
-//! middle of being sent that could still come before it is pushed behind it.
+//! middle of being sent gets its place by its sender, before or after, or is pushed behind.
 //!
 //! Locks: those of [`super::destroy`], then `inbox` of the peer, for one entry at a time.
 
@@ -22,11 +22,7 @@ use super::{
         Removed, //
     },
     node::Node,
-    order::{
-        Key,
-        Stamp,
-        State, //
-    },
+    order::Key,
     personality::Personality,
     sync::Arc, //
 };
@@ -39,12 +35,9 @@ pub(crate) fn flush<'a, P: Personality>(
     verdict: Verdict,
     nodes: impl Iterator<Item = &'a Arc<Node<P>>> + Clone,
 ) {
-    destroy(owner, verdict, nodes.clone());
-    let ends = nodes.filter_map(|node| node.death());
-    // Without a node nothing marks the instant in other queues, so any will do.
-    let until = ends
-        .max()
-        .unwrap_or_else(|| owner.locked(|inbox| inbox.clock));
+    let end = destroy(owner, verdict, nodes);
+    // Without a node nothing marks the instant in other queues, so any later one will do.
+    let until = end.unwrap_or_else(|| Key::last(owner.locked(|inbox| inbox.clock)));
     // What is appended after the first round is above `until`, so that there is an end.
     while let Some(removed) = owner.locked(|inbox| inbox.take_until(QueueId::MAIN, until)) {
         drop(removed);
@@ -53,36 +46,20 @@ pub(crate) fn flush<'a, P: Personality>(
 
 impl<P: Personality> Inbox<P> {
     /// Takes what is next in a queue, if its place is at or before `until`.
-    fn take_until(&mut self, id: QueueId, until: Stamp) -> Option<Removed<P>> {
-        self.raise(until);
-        self.push_open(id, until);
-        let head = self.head(id)?;
-        if head.stamp() <= until {
-            self.take(id, head)
-        } else {
-            None
-        }
-    }
-
-    /// Pushes every undecided entry that could get a place at or before `until` behind all that the
-    /// inbox has seen.
-    fn push_open(&mut self, id: QueueId, until: Stamp) {
-        let floor = self.clock.max(until).next();
-        let Some(queue) = self.reading(id) else {
-            return;
-        };
-        let mut from = Key::single(Stamp::ZERO);
-        while let Some((key, _)) = queue.from(from) {
-            if key.stamp() > until {
-                return;
+    ///
+    /// Once it says no, nothing can come there any more.
+    fn take_until(&mut self, id: QueueId, until: Key) -> Option<Removed<P>> {
+        self.raise(until.stamp());
+        let floor = self.clock.next();
+        loop {
+            match self.head(id) {
+                Some(head) if head.key() <= until => return self.take(id, head),
+                // What is undecided is behind this one by now.
+                Some(_) => return None,
+                None if self.reading(id)?.push_all(until, floor) => return None,
+                // One was committed just now.
+                None => {}
             }
-            let record = queue.get(key).and_then(|item| item.record.clone());
-            if let Some(record) = record {
-                if let State::Undecided(_) = record.state() {
-                    queue.rekey(key, record.push(floor));
-                }
-            }
-            from = key.successor();
         }
     }
 }

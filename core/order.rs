@@ -129,6 +129,24 @@ impl Key {
         }
     }
 
+    /// The end of multicast `number`, decided at `stamp`: no entry of it is above.
+    pub(crate) fn end(stamp: Stamp, number: u64) -> Self {
+        Self {
+            stamp: stamp.0,
+            kind: 1,
+            number,
+            index: u32::MAX,
+        }
+    }
+
+    /// The end of all that can have `stamp`.
+    pub(crate) fn last(stamp: Stamp) -> Self {
+        Self {
+            kind: u8::MAX,
+            ..Self::end(stamp, u64::MAX)
+        }
+    }
+
     /// The same entry at another stamp.
     pub(super) fn at(self, stamp: Stamp) -> Self {
         Self {

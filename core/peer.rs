@@ -98,6 +98,7 @@ impl<P: Personality> Peer<P> {
         verdict: Verdict,
         nodes: impl Iterator<Item = &'a Arc<Node<P>>> + Clone,
     ) {
-        destroy(&self.anchor, verdict, nodes);
+        // Where in the order that is matters to who flushes only.
+        let _end = destroy(&self.anchor, verdict, nodes);
     }
 }
