@@ -15,6 +15,8 @@ mod host;
 #[cfg(test)]
 mod concurrent;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod facade;
 #[cfg(test)]
 mod order;
