@@ -24,7 +24,6 @@ use super::{
         Kind,
         Message, //
     },
-    node::Node,
     order::{
         Key,
         Record,
@@ -99,16 +98,8 @@ pub(super) struct Accepted<P: Personality> {
     pub(super) stamp: Option<Stamp>,
     pub(super) note: P::Note,
     pub(super) wake: P::Wake,
-}
-
-impl<P: Personality> Accepted<P> {
-    fn parked(note: P::Note) -> Self {
-        Self {
-            stamp: None,
-            note,
-            wake: P::Wake::default(),
-        }
-    }
+    /// A parked message that this one made pointless.
+    pub(super) superseded: Option<Removed<P>>,
 }
 
 /// One step of a lane.
@@ -136,11 +127,19 @@ pub(super) struct Removed<P: Personality> {
 
 impl<P: Personality> Removed<P> {
     /// An entry out of a lane.
-    fn entry(entry: ListArc<Entry<P>>, body: Option<Body<P>>) -> Self {
+    pub(super) fn entry(entry: ListArc<Entry<P>>, body: Option<Body<P>>) -> Self {
         Self {
             body,
             _entry: Some(entry.into_arc()),
             _node: None,
+        }
+    }
+
+    /// The message, if it was one.
+    pub(super) fn into_message(self) -> Option<KBox<Message<P>>> {
+        match self.body {
+            Some(Body::Message(message)) => Some(message),
+            _ => None,
         }
     }
 
@@ -256,11 +255,20 @@ impl<P: Personality> Inbox<P> {
         };
         let id = match to {
             To::Queue(id) => id,
-            To::Lane(id) => match message.node.clone() {
+            To::Lane(id) | To::Update(id) => match message.node.clone() {
                 Some(node) => {
                     if node.lane().access_mut(self).is_busy() {
+                        let superseded = match to {
+                            To::Update(_) => self.supersede(&node, &message),
+                            _ => None,
+                        };
                         self.park(&node, linked, message);
-                        return Ok(Accepted::parked(note));
+                        return Ok(Accepted {
+                            stamp: None,
+                            note,
+                            wake: P::Wake::default(),
+                            superseded,
+                        });
                     }
                     node.lane().access_mut(self).begin();
                     message.turn = Some(Turn::new(node));
@@ -278,6 +286,7 @@ impl<P: Personality> Inbox<P> {
             stamp: Some(stamp),
             note,
             wake,
+            superseded: None,
         })
     }
 
@@ -297,57 +306,12 @@ impl<P: Personality> Inbox<P> {
         match P::route(&mut Dispatch { inbox: self }, message, cause) {
             Route::Refuse(why) => Err(Refusal::Personality(why)),
             Route::Go { to, note } => {
-                let (To::Queue(id) | To::Lane(id)) = to;
-                if self.queue(id).is_none() {
+                if self.queue(to.queue()).is_none() {
                     return Err(Refusal::Gone);
                 }
                 Ok((to, note))
             }
         }
-    }
-
-    fn park(&mut self, node: &Node<P>, entry: ListArc<Entry<P>>, message: KBox<Message<P>>) {
-        let state = entry.state.access_mut(self);
-        state.place = Place::Parked;
-        state.body = Some(Body::Message(message));
-        node.lane().access_mut(self).park(entry);
-        Counter::Parked.count();
-    }
-
-    /// The turn of a lane ended: lets the next message out. Says whether to look again.
-    pub(super) fn advance(&mut self, node: &Arc<Node<P>>, floor: Stamp) -> Advance<P> {
-        let next = if self.closed {
-            None
-        } else {
-            node.lane().access_mut(self).next()
-        };
-        let Some(entry) = next else {
-            node.lane().access_mut(self).end();
-            return Advance::Done(P::Wake::default());
-        };
-        let state = entry.state.access_mut(self);
-        state.place = Place::Idle;
-        let Some(Body::Message(mut message)) = state.body.take() else {
-            return Advance::Again(Removed::entry(entry, None));
-        };
-        match self.admit(&mut message, Cause::Released) {
-            Ok((To::Queue(id) | To::Lane(id), _)) => {
-                message.turn = Some(Turn::new(node.clone()));
-                let stamp = self.tick(floor);
-                let body = Body::Message(message);
-                Advance::Done(self.append(id, entry, body, When::Now, stamp))
-            }
-            Err(_) => Advance::Again(Removed::entry(entry, Some(Body::Message(message)))),
-        }
-    }
-
-    /// Takes a message out of the lane of `node` without letting it go anywhere.
-    pub(super) fn unpark(&mut self, node: &Node<P>) -> Option<Removed<P>> {
-        let entry = node.lane().access_mut(self).next()?;
-        let state = entry.state.access_mut(self);
-        state.place = Place::Idle;
-        let body = state.body.take();
-        Some(Removed::entry(entry, body))
     }
 
     /// The locked pass after a commit at `stamp`; says whom to wake for this entry.

@@ -68,6 +68,10 @@ pub(crate) trait Personality: Sized + 'static {
         cause: Cause,
     ) -> Route<Self>;
 
+    /// Whether `new` makes `parked` pointless, which waits in the lane that `new` was sent to with
+    /// [`To::Update`]. Under the inbox lock, and asked for each parked message in turn.
+    fn supersedes(new: &Message<Self>, parked: &Message<Self>) -> bool;
+
     /// `queue` got something to read now: takes the waiter off its list. Under the inbox lock.
     ///
     /// `was_readable` tells that there was something before, so that pollers know already.
@@ -108,6 +112,19 @@ pub(crate) enum To {
     Queue(QueueId),
     /// To this queue if the node's lane is free, else to the end of the lane. Unicasts only.
     Lane(QueueId),
+    /// As [`To::Lane`], and the first parked message that this one
+    /// [supersedes](Personality::supersedes) goes back to who sends this one.
+    // The suites do; the first interface to update will be Binder, for frozen processes.
+    #[allow(dead_code)]
+    Update(QueueId),
+}
+
+impl To {
+    /// The queue, at once or later.
+    pub(super) fn queue(self) -> QueueId {
+        let (To::Queue(id) | To::Lane(id) | To::Update(id)) = self;
+        id
+    }
 }
 
 /// Answer of [`Personality::route`].

@@ -25,6 +25,8 @@ pub(crate) enum Counter {
     Queued,
     /// Messages that were parked in a lane.
     Parked,
+    /// Messages that were taken out of a lane by a newer one.
+    Superseded,
     /// Messages read.
     Messages,
     /// Notices read: counts of own nodes, ends of watched nodes.
@@ -47,9 +49,10 @@ pub(crate) enum Counter {
 
 impl Counter {
     /// All, with the names under which they are shown.
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::Queued, "queued"),
         (Self::Parked, "parked"),
+        (Self::Superseded, "superseded"),
         (Self::Messages, "messages"),
         (Self::Notices, "notices"),
         (Self::Codes, "codes"),

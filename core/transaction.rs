@@ -26,7 +26,10 @@ use super::{
         Spot, //
     },
     handle::Strong,
-    inbox::QueueId,
+    inbox::{
+        QueueId,
+        Removed, //
+    },
     message::{
         Kind,
         Message, //
@@ -39,8 +42,7 @@ use super::{
     peer::Peer,
     personality::{
         Cause,
-        Personality,
-        To, //
+        Personality, //
     },
     pool::{
         Pool,
@@ -101,6 +103,8 @@ pub(crate) enum Outcome<P: Personality> {
     Delivered(P::Note),
     /// It waits in its node's lane.
     Parked(P::Note),
+    /// It waits in its node's lane, instead of an older message that comes back.
+    Superseded(P::Note, KBox<Message<P>>),
     /// It was refused.
     Refused(Refusal<P>, KBox<Message<P>>),
     /// Another destination of the same multicast was refused.
@@ -245,11 +249,12 @@ impl<P: Personality> Filled<P> {
             Err((why, message)) => Outcome::Refused(why, message),
             Ok(accepted) => {
                 P::wake(accepted.wake);
-                match accepted.stamp {
-                    Some(stamp) => {
-                        sender.end(stamp);
-                        Outcome::Delivered(accepted.note)
-                    }
+                if let Some(stamp) = accepted.stamp {
+                    sender.end(stamp);
+                    return Outcome::Delivered(accepted.note);
+                }
+                match accepted.superseded.and_then(Removed::into_message) {
+                    Some(old) => Outcome::Superseded(accepted.note, old),
                     None => Outcome::Parked(accepted.note),
                 }
             }
@@ -271,6 +276,11 @@ impl<P: Personality> Filled<P> {
             Outcome::Refused(why, mut message) => {
                 reply.detach(&mut message);
                 Err(((why, message), reply))
+            }
+            // Answers go to no lane.
+            Outcome::Superseded(note, _) => {
+                reply.done();
+                Ok(note)
             }
             Outcome::Cancelled => {
                 reply.done();
@@ -320,12 +330,17 @@ impl<P: Personality> Part<P> {
                     Ok(admitted) => admitted,
                     Err(why) => return Err((why, message, spot)),
                 };
-                // Lanes take unicasts only, so that both mean the queue.
-                let (To::Queue(id) | To::Lane(id)) = to;
                 let high = floor.max(inbox.clock.next());
                 record.push(high);
                 inbox.raise(high);
-                inbox.stage(id, entry, Body::Message(message), spot, (record, index));
+                // Lanes take unicasts only.
+                inbox.stage(
+                    to.queue(),
+                    entry,
+                    Body::Message(message),
+                    spot,
+                    (record, index),
+                );
                 Ok((note, high))
             })
             .map_err(|(why, message, _spot)| (why, message))?;

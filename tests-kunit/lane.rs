@@ -93,6 +93,27 @@ mod tests {
     }
 
     #[test]
+    fn an_update_takes_the_place_of_what_is_parked_and_not_of_what_is_out() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = lane(&owner)?;
+        owner.anchor().with(|view| view.part().update = true);
+        for number in [1, 2, 3] {
+            assert!(send(&sender, own.node(), number)?);
+        }
+        let newer = message(own.node(), 12)?.commit(sender.anchor());
+        assert!(matches!(&newer, Outcome::Superseded((), old) if old.part == 2));
+        drop(newer);
+        let of_what_is_out = message(own.node(), 11)?.commit(sender.anchor());
+        assert!(matches!(of_what_is_out, Outcome::Parked(())));
+        for expected in [1, 3, 12, 11] {
+            assert_eq!(number(&owner), Some(expected));
+        }
+        assert!(take(&owner).is_none());
+        assert!(balanced(&owner));
+        Ok(())
+    }
+
+    #[test]
     fn the_end_of_a_node_empties_its_lane() -> Result<(), Failed> {
         let (owner, sender) = (peer(1)?, peer(2)?);
         let own = lane(&owner)?;

@@ -133,6 +133,8 @@ pub(crate) struct Seen {
     pub(crate) ready: u32,
     /// Refuse all messages.
     pub(crate) refuse: bool,
+    /// What is sent to a lane supersedes what is parked there.
+    pub(crate) update: bool,
     /// Where messages go; none: the main queue.
     pub(crate) queue: Option<QueueId>,
 }
@@ -174,10 +176,16 @@ impl Personality for T {
         let queue = message.to.or(view.part().queue).unwrap_or(QueueId::MAIN);
         let serial = message.node.as_ref().is_some_and(|node| *node.part());
         let to = match (&message.kind, serial) {
+            (Kind::Post, true) if view.part().update => To::Update(queue),
             (Kind::Post, true) => To::Lane(queue),
             _ => To::Queue(queue),
         };
         Route::Go { to, note: () }
+    }
+
+    /// The same number with the tens digit raised: 17 supersedes 7.
+    fn supersedes(new: &Message<Self>, parked: &Message<Self>) -> bool {
+        new.part == parked.part + 10
     }
 
     fn ready(view: &mut Dispatch<'_, Self>, _: QueueId, _: bool) {
@@ -312,7 +320,7 @@ pub(crate) fn fill(
 /// Sends message `number`; says whether it was taken.
 pub(crate) fn send(from: &Peer<T>, node: &Arc<Node<T>>, number: u32) -> Result<bool, Failed> {
     match message(node, number)?.commit(from.anchor()) {
-        Outcome::Delivered(()) | Outcome::Parked(()) => Ok(true),
+        Outcome::Delivered(()) | Outcome::Parked(()) | Outcome::Superseded(..) => Ok(true),
         Outcome::Refused(..) | Outcome::Cancelled => Ok(false),
     }
 }

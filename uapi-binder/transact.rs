@@ -215,6 +215,11 @@ fn send_one_way(caller: &Caller<'_>, out: &Outgoing) -> Result<(), Failure> {
             caller.post(completion, Code::TransactionComplete);
             Ok(())
         }
+        Outcome::Superseded((), old) => {
+            drop(old);
+            caller.post(completion, Code::TransactionComplete);
+            Ok(())
+        }
         Outcome::Refused(why, message) => {
             drop(message);
             Err(refused(why))
@@ -477,7 +482,9 @@ fn commit_call(
             drop(message);
             Err(refused(why))
         }
-        Outcome::Delivered(()) | Outcome::Parked(()) | Outcome::Cancelled => Ok(()),
+        Outcome::Delivered(()) | Outcome::Parked(()) => Ok(()),
+        // A call goes to no lane, and a unicast is not cancelled.
+        Outcome::Superseded(..) | Outcome::Cancelled => Ok(()),
     }
 }
 

@@ -182,6 +182,10 @@ impl Personality for Native {
         }
     }
 
+    fn supersedes(_new: &message::Message<Self>, _parked: &message::Message<Self>) -> bool {
+        false
+    }
+
     fn ready(view: &mut Dispatch<'_, Self>, _queue: QueueId, was_readable: bool) -> Self::Wake {
         // Pollers that were told and have not read yet need not be told again.
         (!was_readable).then(|| view.part().clone())

@@ -173,6 +173,11 @@ impl<T: FifoItem<ID>, const ID: u64> Fifo<T, ID> {
         self.list.iter().next()
     }
 
+    /// Looks at all, from the first on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ArcBorrow<'_, T>> + '_ {
+        self.list.iter()
+    }
+
     /// Takes the first.
     pub(crate) fn pop_front(&mut self) -> Option<ListArc<T, ID>> {
         let item = self.list.pop_front()?;

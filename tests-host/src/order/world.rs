@@ -109,6 +109,10 @@ impl<C: Clock> Personality for World<C> {
         }
     }
 
+    fn supersedes(_: &Message<Self>, _: &Message<Self>) -> bool {
+        false
+    }
+
     /// Relies on what the engine says: who made the queue readable has woken its reader.
     fn ready(
         view: &mut Dispatch<'_, Self>,
