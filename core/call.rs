@@ -32,6 +32,7 @@ use super::{
         When, //
     },
     sync::{
+        assert_unlocked,
         AllocError,
         Arc,
         KBox,
@@ -135,6 +136,7 @@ impl<P: Personality> Drop for Reply<P> {
 
 /// Tells the first caller up the chain that is still there.
 fn fail<P: Personality>(mut call: KBox<Call<P>>, code: P::Code) {
+    assert_unlocked();
     loop {
         let body = Body::Failed(code, call.parent.take());
         let parent = match call.caller.post(call.queue, &call.slot, body, When::Now) {

@@ -37,6 +37,7 @@ use super::{
         Counter, //
     },
     sync::{
+        assert_unlocked,
         reserve_node,
         AllocError,
         Arc,
@@ -463,6 +464,7 @@ macro_rules! reference {
         impl<P: Personality> Drop for $name<P> {
             fn drop(&mut self) {
                 if self.0.n > 0 {
+                    assert_unlocked();
                     self.0.handle.release(Strength::$name, self.0.n);
                 }
             }

@@ -33,6 +33,7 @@ use super::{
     },
     stats::Counter,
     sync::{
+        assert_unlocked,
         fifo::Fifo,
         Arc,
         KBox,
@@ -181,6 +182,7 @@ impl<P: Personality> Turn<P> {
 
 impl<P: Personality> Drop for Turn<P> {
     fn drop(&mut self) {
+        assert_unlocked();
         let floor = Stamp::now::<P::Clock>();
         loop {
             match self.0.owner().locked(|inbox| inbox.advance(&self.0, floor)) {

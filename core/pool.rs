@@ -29,6 +29,7 @@ use super::{
         TakeError, //
     },
     sync::{
+        assert_unlocked,
         new_spinlock,
         pin_data,
         pin_init,
@@ -300,6 +301,7 @@ impl<S: PageStore> Slice<S> {
 
 impl<S: PageStore> Drop for Slice<S> {
     fn drop(&mut self) {
+        assert_unlocked();
         if self.clear {
             self.zero_range(0..self.len);
         }

@@ -24,6 +24,7 @@
 #![deny(unsafe_code)]
 
 use super::sync::{
+    assert_unlocked,
     new_spinlock,
     pin_data,
     pin_init,
@@ -488,6 +489,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
+        assert_unlocked();
         self.account.release(self.amounts);
     }
 }
@@ -500,6 +502,7 @@ pub(crate) struct HandleCharge {
 
 impl Drop for HandleCharge {
     fn drop(&mut self) {
+        assert_unlocked();
         self.account.release(Amounts {
             handles: 1,
             ..Amounts::NONE

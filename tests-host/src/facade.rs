@@ -129,10 +129,17 @@ fn the_last_reference_drops_once() {
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod misuse {
     use super::*;
-    use crate::core::sync::{
-        KBox,
-        KVec,
-        LockedBy, //
+    use crate::core::{
+        quota::{
+            Account,
+            Amounts,
+            Users, //
+        },
+        sync::{
+            KBox,
+            KVec,
+            LockedBy, //
+        },
     };
     use crate::host::fail_allocations_after;
 
@@ -142,6 +149,18 @@ mod misuse {
         let shared = shared();
         let _sum = shared.sum.lock();
         let _ = KBox::new(1, GFP_KERNEL);
+    }
+
+    #[test]
+    #[should_panic = "drop under a spinlock"]
+    fn dropping_what_takes_locks_under_a_spinlock_is_caught() {
+        let shared = shared();
+        let users = Users::new().unwrap();
+        let none = Amounts::NONE;
+        let account = Account::new(Users::enter(&users, 1, none).unwrap(), none).unwrap();
+        let charge = Account::charge(&account, 1, none).unwrap();
+        let _sum = shared.sum.lock();
+        drop(charge);
     }
 
     #[test]

@@ -79,6 +79,11 @@ pub(super) fn assert_may_sleep(what: &str) {
     }
 }
 
+/// What follows may take locks and give memory back.
+pub(crate) fn assert_unlocked() {
+    assert_may_sleep("drop");
+}
+
 /// Data behind a lock.
 pub(crate) struct Lock<T, B: Backend> {
     raw: backend::Mutex<()>,

@@ -63,6 +63,7 @@ pub(crate) use list::{
     TryNewListArc, //
 };
 pub(crate) use lock::{
+    assert_unlocked,
     new_mutex,
     new_spinlock,
     LockedBy,
