@@ -14,6 +14,7 @@ use crate::module::{self, Flavour};
 use crate::rules;
 use crate::run::{capture, read_lossy, telling_lines, Run};
 use crate::session::Session;
+use crate::shape;
 use crate::suite::host_crates;
 
 /// Runs all of it: the checks of the text first, they take no time.
@@ -26,6 +27,9 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
     session
         .report
         .verdict("lint/layers", layers(&session.ctx.repo, &files));
+    session
+        .report
+        .verdict("lint/shape", shape(&session.ctx.repo, &files));
     session
         .report
         .verdict("lint/rustfmt", rustfmt(session.ctx, &files));
@@ -124,6 +128,24 @@ fn layers(repo: &Path, files: &[String]) -> Result<(), String> {
     for file in files.iter().filter(|file| file.ends_with(".rs")) {
         let text = fs::read_to_string(repo.join(file)).unwrap_or_default();
         problems.extend(rules::layer_breaks(file, &text));
+    }
+    none_of(problems)
+}
+
+/// Nothing is too long, and nothing lies there without being compiled.
+fn shape(repo: &Path, files: &[String]) -> Result<(), String> {
+    let sources: Vec<(String, String)> = files
+        .iter()
+        .filter(|file| file.ends_with(".rs") || file.ends_with("/Cargo.toml"))
+        .filter(|file| !rules::is_generated(file))
+        .map(|file| {
+            let text = fs::read_to_string(repo.join(file)).unwrap_or_default();
+            (file.clone(), text)
+        })
+        .collect();
+    let mut problems = shape::orphans(&sources);
+    for (file, text) in sources.iter().filter(|(file, _)| file.ends_with(".rs")) {
+        problems.extend(shape::too_long(file, text));
     }
     none_of(problems)
 }

@@ -23,6 +23,7 @@ mod report;
 mod rules;
 mod run;
 mod session;
+mod shape;
 mod suite;
 mod ui;
 

@@ -101,6 +101,11 @@ fn bad_pointers() -> Verdict {
     let bad = Bad::no_access()?;
     let at = bad.address() as u64;
     fails("NODES_DESTROY", peer.destroy_with(0, at, 1), Errno::FAULT)?;
+    bad_arrays(&peer, at)
+}
+
+/// `SEND` with each of its arrays at an address without access.
+fn bad_arrays(peer: &Peer, at: u64) -> Verdict {
     let good = [0x100_u64];
     let base = bus1_cmd_send {
         ptr_destinations: good.as_ptr() as u64,
@@ -143,7 +148,7 @@ fn bad_pointers() -> Verdict {
     for (what, arg) in arrays {
         fails(what, peer.send_with(arg, Errors::None), Errno::FAULT)?;
     }
-    empty(&peer)?;
+    empty(peer)?;
     // Pointers of arrays without elements are not looked at.
     let unused = bus1_cmd_send {
         ptr_destinations: at,
