@@ -63,14 +63,14 @@ pub(crate) enum Body<P: Personality> {
 }
 
 impl<P: Personality> Body<P> {
-    /// Whether this entry, at `stamp`, is addressed to a node that was destroyed before.
-    pub(crate) fn is_stale(&self, stamp: Stamp) -> bool {
+    /// Whether this entry, at `place`, is addressed to a node that was destroyed before.
+    pub(super) fn is_stale(&self, place: Key) -> bool {
         match self {
             Body::Message(message) => message
                 .node
                 .as_ref()
-                .and_then(|node| node.death())
-                .is_some_and(|death| death < stamp),
+                .and_then(|node| node.end())
+                .is_some_and(|end| end < place),
             _ => false,
         }
     }

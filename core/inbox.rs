@@ -439,7 +439,7 @@ impl<P: Personality> Inbox<P> {
                 return false;
             }
             let state = entry.state.access_mut(self);
-            let stale = |body: &Body<P>| body.is_stale(next.stamp());
+            let stale = |body: &Body<P>| body.is_stale(next);
             if !state.body.as_ref().is_none_or(stale) {
                 return true;
             }
@@ -452,7 +452,7 @@ impl<P: Personality> Inbox<P> {
         let head = self.head(id)?;
         let stamp = head.stamp();
         self.raise(stamp);
-        let stale = self.look(id, head, |body| body.is_stale(stamp))?;
+        let stale = self.look(id, head, |body| body.is_stale(head.key()))?;
         let more = !stale && self.continues(id, head);
         let removed = self.take(id, head)?;
         if !stale {
@@ -464,7 +464,7 @@ impl<P: Personality> Inbox<P> {
     /// Takes what is next if it is stale.
     pub(super) fn take_stale(&mut self, id: QueueId) -> Option<Removed<P>> {
         let head = self.head(id)?;
-        let stale = self.look(id, head, |body| body.is_stale(head.stamp()))?;
+        let stale = self.look(id, head, |body| body.is_stale(head.key()))?;
         if stale {
             self.take(id, head)
         } else {
