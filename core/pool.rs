@@ -242,6 +242,18 @@ impl<S: PageStore> Slice<S> {
         })
     }
 
+    /// Copies the first `len` bytes of `from`, a slice of the same pool or of another.
+    pub(crate) fn copy_from(&mut self, from: &mut Self, len: usize) -> Result<(), OutOfSlice> {
+        let mut done = 0;
+        // A page of `from` is let go before the page that it is copied to.
+        let copied = self.for_each_chunk(0..len, |chunk| {
+            from.read(done, chunk)?;
+            done += chunk.len();
+            Ok::<(), OutOfSlice>(())
+        });
+        copied.map_err(|_| OutOfSlice)
+    }
+
     /// Writes zeroes.
     pub(crate) fn zero(&mut self, range: Range<usize>) -> Result<(), OutOfSlice> {
         let len = range.end.checked_sub(range.start).ok_or(OutOfSlice)?;

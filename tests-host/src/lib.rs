@@ -39,6 +39,7 @@ fn cases(count: u32) -> proptest::test_runner::Config {
 /// Tests without threads; the model checkers would add nothing.
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 mod sequential {
+    mod copies;
     mod pool;
     mod quota;
     mod ranges;
