@@ -32,7 +32,8 @@ use super::{
         settle,
         Record,
         SeenClock,
-        Stamp, //
+        Stamp,
+        State, //
     },
     peer::Peer,
     personality::{
@@ -161,6 +162,14 @@ impl<P: Personality> Anchor<P> {
     pub(super) fn end(&self, stamp: Stamp) {
         self.seen.raise(stamp);
         settle::<P::Clock>(stamp);
+    }
+
+    /// Takes note of the end of `node`, if that is committed: what is sent from now on comes after it,
+    /// for every receiver.
+    pub(crate) fn follow(&self, node: &Node<P>) {
+        if let Some(death) = node.death() {
+            self.seen.raise(death);
+        }
     }
 
     /// Ties `value` to the inbox lock.
@@ -363,27 +372,29 @@ impl<P: Personality> Anchor<P> {
 
     /// Stages the news of `node`'s end for `watch`, if the peer is open. Under the node's lock.
     ///
-    /// Returns the floor that the record has now, and the body if it was not staged.
+    /// Returns the floor that the record has now; none, and nothing is staged, if it is decided: what
+    /// its stamp has passed here must not come to stand before what was read.
     pub(super) fn stage_watch(
         &self,
         watch: &Arc<Watch<P>>,
         node: &Arc<Node<P>>,
         (record, index): (&Arc<Record>, u32),
         floor: Stamp,
-    ) -> Stamp {
+    ) -> Option<Stamp> {
         self.locked(|inbox| {
-            if inbox.closed || inbox.queue(QueueId::MAIN).is_none() {
-                return floor;
-            }
-            let Some(spot) = watch.entry().state.access_mut(inbox).spot.take() else {
-                return floor;
-            };
             let high = floor.max(inbox.clock.next());
-            record.push(high);
-            inbox.raise(high);
-            let body = Body::Watch(watch.clone(), node.clone());
-            inbox.stage(QueueId::MAIN, watch.entry(), body, spot, (record, index));
-            high
+            if let State::Decided(_) = record.push(high) {
+                return None;
+            }
+            if inbox.closed || inbox.queue(QueueId::MAIN).is_none() {
+                return Some(high);
+            }
+            if let Some(spot) = watch.entry().state.access_mut(inbox).spot.take() {
+                inbox.raise(high);
+                let body = Body::Watch(watch.clone(), node.clone());
+                inbox.stage(QueueId::MAIN, watch.entry(), body, spot, (record, index));
+            }
+            Some(high)
         })
     }
 }

@@ -106,9 +106,9 @@ fn condemn<P: Personality>(
         let mut inner = node.inner.lock();
         let walked = walk(&mut inner, from, |inner, handle| {
             if let Some(watch) = handle.watch(inner) {
-                high = handle
-                    .holder()
-                    .stage_watch(&watch, node, (record, index), high);
+                let place = (record, index);
+                let staged = handle.holder().stage_watch(&watch, node, place, high);
+                high = staged.unwrap_or(high);
             }
         });
         drop(inner);

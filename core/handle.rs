@@ -239,25 +239,22 @@ impl<P: Personality> Handle<P> {
         Ok(handle)
     }
 
-    /// Joins the destruction of the node, if one has begun. Says no if it is committed.
+    /// Joins the destruction of the node, if one has begun. Says no if it is committed: then there is
+    /// no news to come.
+    ///
+    /// If it is committed a moment later, the news is told all the same: the walk that tells needs the
+    /// node's lock, which is held here until the handle is among the holders.
     fn tell(&self, inner: &mut NodeInner<P>) -> bool {
         let Some(doom) = self.node.doom() else {
             return true;
         };
-        if doom.record.stamp().is_some() {
-            return false;
-        }
         let Some(watch) = self.guarded.access_mut(inner).watch.clone() else {
-            return true;
+            return doom.record.stamp().is_none();
         };
         let place = (&doom.record, doom.index);
         self.holder
-            .stage_watch(&watch, &self.node, place, Stamp::ZERO);
-        // Committed meanwhile: the handle is born dead, and there is nothing to tell.
-        doom.record.stamp().is_none() || {
-            drop(self.holder.withdraw(watch.entry()));
-            false
-        }
+            .stage_watch(&watch, &self.node, place, Stamp::ZERO)
+            .is_some()
     }
 
     fn add(&self, inner: &mut NodeInner<P>, strength: Strength) -> Result<Edge, LinkError> {
