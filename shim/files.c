@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/net.h>
+#include <linux/stat.h>
 #include <linux/string.h>
 #include <net/sock.h>
 
@@ -28,4 +29,16 @@ bool bus1_file_is_io_uring(struct file *file)
 
 	return dentry->d_sb->s_magic == ANON_INODE_FS_MAGIC &&
 	       !strcmp(dentry->d_name.name, "[io_uring]");
+}
+
+/*
+ * A device of any Binder driver's file system, not only ours: the drivers share
+ * its number. A file that was opened with O_PATH holds nothing.
+ */
+bool bus1_file_is_binder(struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	return inode->i_sb->s_magic == BINDERFS_SUPER_MAGIC &&
+	       S_ISCHR(inode->i_mode) && !(file->f_mode & FMODE_PATH);
 }

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Unix,
     /// An io_uring: it can register files.
     IoUring,
+    /// A Binder device, of whichever driver has its file system: messages to it hold files.
+    Binder,
     /// Any other.
     Other,
 }
@@ -57,16 +59,18 @@ pub(crate) fn get_any(fd: u32) -> Result<ARef<File>> {
 
 /// Returns what kind of file this is.
 pub(crate) fn kind(file: &File) -> Kind {
-    // SAFETY: The reference keeps the file alive, and both functions only read.
-    let (unix, io_uring) = unsafe {
+    // SAFETY: The reference keeps the file alive, and the functions only read.
+    let (unix, io_uring, binder) = unsafe {
         (
             abi::bus1_file_is_unix(file.as_ptr()),
             abi::bus1_file_is_io_uring(file.as_ptr()),
+            abi::bus1_file_is_binder(file.as_ptr()),
         )
     };
-    match (unix, io_uring) {
-        (true, _) => Kind::Unix,
-        (_, true) => Kind::IoUring,
+    match (unix, io_uring, binder) {
+        (true, _, _) => Kind::Unix,
+        (_, true, _) => Kind::IoUring,
+        (_, _, true) => Kind::Binder,
         _ => Kind::Other,
     }
 }
