@@ -3,7 +3,8 @@
 //! Files: which may travel, and how they come out.
 //!
 //! A file that can itself hold files in flight could close a circle of references that nothing ever
-//! takes apart, so it is refused: our own devices, AF_UNIX sockets, io_uring. Takes no locks.
+//! takes apart, so it is refused: our own devices, those of another Binder driver, AF_UNIX sockets,
+//! io_uring. `docs/threat-model.md` goes through the kernel's other files. Takes no locks.
 
 #![deny(unsafe_code)]
 
@@ -40,7 +41,7 @@ impl Passed {
         }
         match files::kind(&file) {
             files::Kind::Other => Ok(Self(file)),
-            files::Kind::Unix | files::Kind::IoUring => Err(EOPNOTSUPP),
+            files::Kind::Unix | files::Kind::IoUring | files::Kind::Binder => Err(EOPNOTSUPP),
         }
     }
 

@@ -163,4 +163,10 @@ impl Payload {
             .map_err(|_| EFAULT)?;
         slice.zero(self.len..slice.len()).map_err(|_| EFAULT)
     }
+
+    /// Copies the bytes once more, from a slice that has them, and clears the rest of `slice`.
+    pub(super) fn copy_again(&self, from: &mut Slice<Pages>, slice: &mut Slice<Pages>) -> Result {
+        slice.copy_from(from, self.len).map_err(|_| EFAULT)?;
+        slice.zero(self.len..slice.len()).map_err(|_| EFAULT)
+    }
 }

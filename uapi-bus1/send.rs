@@ -2,11 +2,14 @@
 
 //! `SEND`: one message to any number of nodes, at one instant.
 //!
-//! In two steps. [`Attempt`] first looks up what the user named and builds a complete message for
-//! every destination, in the receivers' pools: all that can fail, and all that touches user memory,
-//! happens here, with no lock held across it. It then takes the peer's `ioctl` lock,
-//! makes sure that the IDs still mean what they meant, and commits. If another command of this peer
-//! has changed their meaning in between, everything is dropped and built again.
+//! In two steps. [`Attempt`] first looks up what the user named, once, and builds a complete message
+//! for every destination, in the receivers' pools ([`super::compose`]): all that can fail, and all
+//! that touches user memory, happens here, with no lock held across it. It then takes the peer's
+//! `ioctl` lock, makes sure that the IDs still mean what they meant, and commits. If another command
+//! of this peer has changed their meaning in between, everything is dropped and built again.
+//!
+//! The payload is read from the sender's memory once, however many destinations there are, so that
+//! all of them get the same bytes even if another thread changes that memory meanwhile.
 //!
 //! Errors of one destination stay with it, so that the array of results is always complete; whether
 //! they cancel the rest is the sender's choice.
@@ -15,16 +18,19 @@
 
 use super::{
     command::Send,
+    compose::{
+        Laid,
+        Named,
+        Parts, //
+    },
     errors,
     files,
     files::Passed,
-    native::{
-        Envelope,
-        Identity,
-        Native,
-        Sender, //
+    native::Native,
+    payload::{
+        Layout,
+        Payload, //
     },
-    payload::Layout,
     peer::Client,
     table::{
         Fresh,
@@ -32,57 +38,28 @@ use super::{
     },
     user, //
 };
-use crate::{
-    core::{
-        handle::{
-            Handle,
-            LinkError,
-            Strong, //
-        },
-        message::Message,
-        node::Node,
-        peer::Peer,
-        personality::Via,
-        quota::{
-            Account,
-            Amounts,
-            Charge, //
-        },
-        sync::{
-            Arc,
-            Relaxed, //
-        },
-        transaction::{
-            Draft,
-            Filled,
-            Multicast,
-            Outcome,
-            Policy, //
-        },
-    },
-    shim::{
-        cred,
-        security,
-        security::SecurityCtx, //
-    },
+use crate::core::{
+    message::Message,
+    sync::Arc,
+    transaction::{
+        Draft,
+        Filled,
+        Multicast,
+        Outcome,
+        Policy, //
+    }, //
 };
 use kernel::{
     alloc::KVVec,
     prelude::*, //
 };
 
-/// A handle that a message is addressed to or carries.
-struct Named {
-    id: u64,
-    handle: Arc<Handle<Native>>,
-    /// The same handle stands earlier in the list.
-    again: bool,
-}
-
 /// One destination.
 struct Target {
     /// What it is, if the ID means something.
     named: Option<Named>,
+    /// Its message, as far as it has come.
+    laid: Option<Laid>,
     /// The message for it.
     filled: Option<Filled<Native>>,
     /// Why there is none, or why it was not taken.
@@ -198,6 +175,7 @@ impl<'a> Attempt<'a> {
             };
             let target = Target {
                 named,
+                laid: None,
                 filled: None,
                 error,
             };
@@ -229,23 +207,34 @@ impl<'a> Attempt<'a> {
     ///
     /// What is wrong with a destination stays there; with a seed it is the error of the call.
     fn build(&mut self, files: &[Passed]) -> Result {
-        let parts = Build {
+        let parts = Parts {
             client: self.client,
-            request: self.request,
             layout: self.layout,
             handles: &self.handles,
             files,
         };
+        let payload = &self.request.payload;
         if self.request.seed {
-            let draft = Draft::own(self.client.peer());
-            self.seed = Some(parts.message(draft)?.into_message());
+            let mut laid = parts.lay(Draft::own(self.client.peer()))?;
+            payload.copy_to(laid.slice())?;
+            self.seed = Some(parts.complete(laid)?.into_message());
         }
         for target in self.targets.iter_mut() {
             let (Some(named), None) = (&target.named, target.error) else {
                 continue;
             };
             let draft = Draft::to(named.handle.node()).map_err(errors::dead);
-            match draft.and_then(|draft| parts.message(draft)) {
+            match draft.and_then(|draft| parts.lay(draft)) {
+                Ok(laid) => target.laid = Some(laid),
+                Err(error) => target.error = Some(error),
+            }
+        }
+        copy_to_all(payload, &mut self.targets);
+        for target in self.targets.iter_mut() {
+            let (Some(laid), None) = (target.laid.take(), target.error) else {
+                continue;
+            };
+            match parts.complete(laid) {
                 Ok(filled) => target.filled = Some(filled),
                 Err(error) => target.error = Some(error),
             }
@@ -387,155 +376,25 @@ enum Parcel {
     },
 }
 
-/// What a message for one destination is made of.
-struct Build<'a> {
-    client: &'a Client,
-    request: &'a Send,
-    layout: Layout,
-    handles: &'a [Named],
-    files: &'a [Passed],
-}
-
-impl Build<'_> {
-    /// Completes a message.
-    ///
-    /// `EDQUOT`, `EMSGSIZE`, `EXFULL`, `ENOMEM`, `EFAULT`, or what a security module says, in the
-    /// order of the ABI.
-    fn message(&self, draft: Draft<Native>) -> Result<Filled<Native>> {
-        let payer = self.client.payer();
-        let receiver = draft.receiver().clone();
-        let context = context_for(receiver.part())?;
-        let layout = Layout {
-            n_secctx: context.as_ref().map(SecurityCtx::len),
-            ..self.layout
-        };
-        let new = self.count_new(&receiver);
-        let mut reserved = draft
-            .reserve(payer, amounts_for(layout)?, layout.len())
-            .map_err(errors::reserve)?;
-        let charge = Account::charge(receiver.account(), payer, handles_amount(new)?)
-            .map_err(errors::over_limit)?;
-        let handles = self.link(&receiver, charge)?;
-        self.request.payload.copy_to(reserved.slice())?;
-        if let Some(context) = &context {
-            let written = reserved.slice().write(layout.secctx(), context.as_bytes());
-            written.map_err(|_| EFAULT)?;
-        }
-        self.permit(receiver.part())?;
-        let envelope = Envelope {
-            layout,
-            sender: sender_for(receiver.part())?,
-        };
-        let mut files = KVec::with_capacity(self.files.len(), GFP_KERNEL_ACCOUNT)?;
-        files.extend_from_slice(self.files, GFP_KERNEL_ACCOUNT)?;
-        reserved.fill(handles, files, envelope).map_err(|_| ENOMEM)
-    }
-
-    /// Living nodes that `receiver` has no handle of.
-    fn count_new(&self, receiver: &Peer<Native>) -> usize {
-        self.handles
-            .iter()
-            .filter(|named| !named.again && is_new(&named.handle, receiver))
-            .count()
-    }
-
-    /// Makes a reference of the receiver for each handle of the message; none to a dead node.
-    ///
-    /// A handle that this makes come into being takes its part of `charge` with it.
-    fn link(
-        &self,
-        receiver: &Peer<Native>,
-        mut charge: Charge,
-    ) -> Result<KVec<Option<Strong<Native>>>> {
-        let mut handles = KVec::with_capacity(self.handles.len(), GFP_KERNEL_ACCOUNT)?;
-        for named in self.handles {
-            let node = named.handle.node();
-            let strong = match node.death() {
-                Some(_) => None,
-                None => match Node::strong_to(node, receiver.anchor(), Via::Any) {
-                    Ok(strong) => Some(strong),
-                    Err(LinkError::Dead) => None,
-                    Err(error) => return Err(errors::link(error)),
-                },
-            };
-            if let Some(strong) = &strong {
-                strong.handle().part().pay(&mut charge);
-            }
-            handles.push(strong, GFP_KERNEL_ACCOUNT)?;
-        }
-        Ok(handles)
-    }
-
-    /// Asks the security module for the message, each handle and each file, if the kernel lets us.
-    fn permit(&self, receiver: &Identity) -> Result {
-        if !security::has_hooks() {
-            return Ok(());
-        }
-        let (from, to) = (&self.client.identity().cred, &receiver.cred);
-        security::transaction(from, to)?;
-        for _ in self.handles {
-            security::transfer_binder(from, to)?;
-        }
-        for file in self.files {
-            security::transfer_file(from, to, file.file())?;
-        }
-        Ok(())
-    }
-}
-
-/// What a receiver is charged for a message, but for its handles.
-fn amounts_for(layout: Layout) -> Result<Amounts> {
-    Ok(Amounts {
-        slices: 1,
-        bytes: u32::try_from(layout.len()).map_err(|_| EMSGSIZE)?,
-        handles: 0,
-        fds: u32::try_from(layout.n_fds).map_err(|_| EMSGSIZE)?,
-    })
-}
-
-/// The security context of the calling task, if the receiver wants it and a security module has one.
-fn context_for(receiver: &Identity) -> Result<Option<SecurityCtx>> {
-    if !receiver.want_secctx.load(Relaxed) {
-        return Ok(None);
-    }
-    match security::context_of(&cred::current()) {
-        Ok(context) => Ok(Some(context)),
-        Err(error) if error == ENOMEM => Err(error),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Whether `receiver` would get a new handle.
-fn is_new(handle: &Handle<Native>, receiver: &Peer<Native>) -> bool {
-    let node = handle.node();
-    node.death().is_none() && node.handle_of(receiver.anchor()).is_none()
-}
-
-/// A charge for `count` handles.
-fn handles_amount(count: usize) -> Result<Amounts> {
-    Ok(Amounts {
-        handles: u32::try_from(count).map_err(|_| EMSGSIZE)?,
-        ..Amounts::NONE
-    })
-}
-
-/// The calling task, as the opener of the receiving peer sees it.
-fn sender_for(receiver: &Identity) -> Result<Sender> {
-    let task = cred::current_task();
-    let visible = |pid| u32::try_from(pid).unwrap_or(0);
-    let (pid, tid) = match &receiver.pid_ns {
-        Some(ns) => (
-            visible(cred::tgid_in(&task, ns)),
-            visible(cred::tid_in(&task, ns)),
-        ),
-        None => (0, 0),
+/// Copies the payload to every destination that has memory for it: to the first one from the
+/// sender, to the others from there.
+///
+/// If the sender's memory can't be read, none of them gets a message.
+fn copy_to_all(payload: &Payload, targets: &mut [Target]) {
+    let mut waiting = targets
+        .iter_mut()
+        .filter_map(|target| Some((target.laid.as_mut()?.slice(), &mut target.error)));
+    let Some((source, error)) = waiting.next() else {
+        return;
     };
-    Ok(Sender {
-        uid: cred::Uid::current().in_ns_or_overflow(&receiver.user_ns),
-        gid: cred::Gid::current().in_ns_or_overflow(&receiver.user_ns),
-        pid,
-        tid,
-    })
+    let read = payload.copy_to(source);
+    *error = read.err();
+    for (slice, error) in waiting {
+        *error = match read {
+            Ok(()) => payload.copy_again(source, slice).err(),
+            Err(why) => Some(why),
+        };
+    }
 }
 
 /// Marks every handle of a list that stands in it before; `ENOMEM`.
