@@ -80,7 +80,7 @@ pub(super) struct Identity {
 /// What a handle has for its holder: an ID, and the charge that pays for it.
 pub(super) struct Named {
     /// Written under the holder's table lock only. Read without it by whoever is about to take the
-    /// lock and look again, and by the holder's reader, whom the other writers wait for.
+    /// lock and look again, and by the holder's reader, who does so where it finds none.
     id: Atomic<u64>,
     charge: SetOnce<HandleCharge>,
 }

@@ -270,10 +270,10 @@ impl Client {
         let ahead = self.take_ahead(&mut turn);
         self.open.store(false, Release);
         self.pollers.wake(PollMask::HUP);
-        let estate = self.table().close();
-        self.peer.destroy_all(end, estate.nodes());
+        let (nodes, estate) = self.table().close();
+        self.peer.destroy_all(end, nodes.iter());
         self.peer.shut();
-        drop((ahead, estate));
+        drop((ahead, nodes, estate));
         self.pollers.wake(PollMask::HUP);
         Ok(())
     }
@@ -281,9 +281,12 @@ impl Client {
     /// Drops all that the peer has and has been sent, but the seed; it stays open.
     pub(super) fn flush(&self, turn: &mut Turn, end: Verdict) {
         let ahead = self.take_ahead(turn);
+        let nodes = self.table().doom();
+        flush(self.peer.anchor(), end, nodes.iter());
+        // The IDs go last. One that another peer gives meanwhile goes with them, as the news of its
+        // node's end may have; for one that comes later the news is still to come.
         let estate = self.table().flush();
-        flush(self.peer.anchor(), end, estate.nodes());
-        drop((ahead, estate));
+        drop((ahead, nodes, estate));
     }
 
     /// Gives back one reference of the user.

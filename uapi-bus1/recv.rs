@@ -431,7 +431,14 @@ impl Reader<'_> {
     }
 
     /// The ID under which this peer knows `node`, while it has a user reference.
+    ///
+    /// If it has none, another peer may be about to give it one, without a message: whoever holds the
+    /// table is waited for. Who comes after that sees what this reader has seen, a committed end say.
     fn id_of(&self, node: &Node<Native>) -> Option<u64> {
-        node.handle_of(self.anchor())?.part().id()
+        let handle = node.handle_of(self.anchor())?;
+        handle.part().id().or_else(|| {
+            let _table = self.client.table();
+            handle.part().id()
+        })
     }
 }

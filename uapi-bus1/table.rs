@@ -235,17 +235,19 @@ pub(super) struct Table {
 
 /// What a peer held when its table was closed or flushed.
 pub(super) struct Estate {
-    nodes: RBTree<u64, Arc<Node<Native>>>,
     ids: RBTree<u64, Held>,
     _slices: RBTree<u64, Slice<Pages>>,
     _seed: Option<KBox<Message<Native>>>,
 }
 
-impl Estate {
-    /// The nodes that were alive, oldest first.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node<Native>>> + Clone {
+/// Own nodes that are about to be destroyed.
+pub(super) struct Nodes(RBTree<u64, Arc<Node<Native>>>);
+
+impl Nodes {
+    /// All of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Node<Native>>> + Clone {
         Ages {
-            nodes: &self.nodes,
+            nodes: &self.0,
             from: Some(0),
         }
     }
@@ -376,6 +378,11 @@ impl Table {
         Some(id)
     }
 
+    /// The ID that `given` would have had in a table that has been closed.
+    pub(super) fn name_in_passing(&mut self, given: &Strong<Native>) -> u64 {
+        self.numbers.take(Home::of(given.handle()))
+    }
+
     /// Takes one reference of the user off `id`.
     ///
     /// `ENXIO` for an ID that means nothing; `EBUSY` for one that means, or would mean, a living own
@@ -419,28 +426,43 @@ impl Table {
         mem::replace(&mut self.seed, seed)
     }
 
-    /// Closes the table for good.
-    pub(super) fn close(&mut self) -> Estate {
+    /// Closes the table for good; returns the nodes that were alive, and everything else.
+    pub(super) fn close(&mut self) -> (Nodes, Estate) {
         self.closed = true;
         let mut estate = self.empty();
         estate._seed = self.seed.take();
-        estate
+        (Nodes(mem::take(&mut self.own)), estate)
     }
 
-    /// Takes out all that the peer holds, but not the seed, nor the living own nodes that it carries:
-    /// these keep their IDs and their pinned references. All other IDs mean nothing any more.
+    /// Takes out the living own nodes, but for those that the seed carries.
+    pub(super) fn doom(&mut self) -> Nodes {
+        let mut doomed = Nodes(mem::take(&mut self.own));
+        let carried = self
+            .seed
+            .iter()
+            .flat_map(|seed| seed.handles.iter().flatten());
+        for handle in carried.map(Strong::handle) {
+            if Home::of(handle) == Home::Foreign {
+                continue;
+            }
+            if let Some(node) = doomed.0.remove_node(&handle.node().part().0) {
+                self.own.insert(node);
+            }
+        }
+        doomed
+    }
+
+    /// Takes out all that the peer holds, after [`doom`](Self::doom), but not the seed, nor the IDs
+    /// and pinned references of the nodes that are left. All other IDs mean nothing any more.
     pub(super) fn flush(&mut self) -> Estate {
         let mut estate = self.empty();
         let Self { ids, own, seed, .. } = self;
         let carried = seed.iter().flat_map(|seed| seed.handles.iter().flatten());
         for handle in carried.map(Strong::handle) {
-            if Home::of(handle) == Home::Foreign {
+            let home = Home::of(handle) == Home::Own;
+            if !home || own.get(&handle.node().part().0).is_none() {
                 continue;
             }
-            let Some(node) = estate.nodes.remove_node(&handle.node().part().0) else {
-                continue;
-            };
-            own.insert(node);
             let Some(id) = handle.part().id() else {
                 continue;
             };
@@ -461,7 +483,6 @@ impl Table {
     fn empty(&mut self) -> Estate {
         self.changes += 1;
         Estate {
-            nodes: mem::take(&mut self.own),
             ids: mem::take(&mut self.ids),
             _slices: mem::take(&mut self.slices),
             _seed: None,

@@ -5,8 +5,8 @@
 //! This is how the first handle gets anywhere. The other peer gets a reference as if it had received
 //! it in a message, but there is no message and no place in the order.
 //!
-//! Locks: `ioctl` of the calling peer; under it `table` of the calling peer, then, after that is
-//! released, `table` of the other.
+//! Locks: `ioctl` of the calling peer, and under it `table` of the calling peer; then, after both are
+//! released, `table` of the other. Never two peers' locks at once.
 
 #![deny(unsafe_code)]
 
@@ -41,6 +41,7 @@ use crate::{
         security, //
     },
 };
+use ::core::ptr;
 use kernel::prelude::*;
 
 /// Gives a handle to another peer, or once more to this one.
@@ -65,7 +66,7 @@ fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
     other.check()?;
     let mut fresh = Fresh::new();
     let mut spots = Spots::new();
-    let _turn = client.begin()?;
+    let turn = client.begin()?;
     let handle = client.resolve(source, &mut fresh)?;
     let node = handle.node();
     if node.death().is_some() {
@@ -96,20 +97,21 @@ fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
     client.pay_for(&mut fresh)?;
 
     client.table().publish(&mut fresh);
-    let adopted = {
+    // To itself it is one step among its own; of two peers only one is locked at a time.
+    let turn = ptr::eq(client, other).then_some(turn);
+    let (id, left) = {
         let mut table = other.table();
-        match table.check() {
-            Ok(()) => Ok(table.adopt(strong, &mut spots)),
-            Err(error) => Err((error, strong)),
+        if table.check().is_err() {
+            // It has ended meanwhile, as it could have a moment after it got the handle.
+            (Some(table.name_in_passing(&strong)), Some(strong))
+        } else if strong.node().death().is_some() {
+            // The reader may have passed the news of this end already, having no ID for it. Of an end
+            // that comes later the news is behind: the reader looks for the ID under this lock.
+            (Some(abi::HANDLE_INVALID), Some(strong))
+        } else {
+            (table.adopt(strong, &mut spots), None)
         }
     };
-    match adopted {
-        Ok(id) => id.ok_or(ENOMEM),
-        Err((error, strong)) => {
-            // The other peer has ended meanwhile.
-            client.table().retract(&mut fresh);
-            drop(strong);
-            Err(error)
-        }
-    }
+    drop((left, turn));
+    id.ok_or(ENOMEM)
 }
