@@ -24,6 +24,7 @@ use super::{
         Outgoing,
         Strength, //
     },
+    device::Device,
     nodes,
     nodes::{
         CookieRule,
@@ -49,6 +50,7 @@ use crate::{
         pool::Slice, //
     },
     shim::{
+        device,
         files,
         security, //
     },
@@ -244,6 +246,11 @@ fn file(route: &Route<'_>, fd: u32, at: usize) -> Result<Passed> {
         return Err(EPERM);
     }
     let file = files::get(fd)?;
+    // A native peer: what it is sent could hold files of this interface, and nothing would ever take
+    // such a circle apart.
+    if device::is_ours(&file) && device::data_of::<Device>(&file).is_none() {
+        return Err(EPERM);
+    }
     let (from, to) = (&route.sender.part().cred, &route.receiver.part().cred);
     security::transfer_file(from, to, &file).map_err(|_| EPERM)?;
     Ok(Passed { file, at })
