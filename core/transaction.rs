@@ -403,6 +403,9 @@ impl<P: Personality> Multicast<P> {
             self.abandon(told);
             return false;
         }
+        if self.parts.iter().all(|part| part.note.is_none()) {
+            return false;
+        }
         let stamp = self.record.commit(high);
         Counter::Multicasts.count();
         for (index, part) in self.parts.iter().enumerate() {
