@@ -24,6 +24,7 @@ use crate::core::{
         Message, //
     },
     node::Node,
+    order::Stamp,
     peer::Peer,
     personality::{
         Cause,
@@ -54,9 +55,11 @@ use crate::core::{
         try_arc,
         AllocError,
         Arc,
+        Atomic,
         KVec,
         Monotonic,
         Mutex,
+        Relaxed,
         GFP_KERNEL, //
     },
     transaction::{
@@ -126,11 +129,39 @@ impl PageStore for Store {
 /// The personality: messages are numbers, lanes are for even ones if the node says so.
 pub(crate) struct T;
 
+/// Somebody who is woken.
+pub(crate) struct Bell(Atomic<u32>);
+
+impl Bell {
+    /// Makes one that has not rung.
+    pub(crate) fn new() -> Result<Arc<Self>, AllocError> {
+        Arc::new(Self(Atomic::new(0)), GFP_KERNEL)
+    }
+
+    /// How often it rang.
+    pub(crate) fn rings(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// What the suites look at in an inbox.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// How often a queue became readable.
     pub(crate) ready: u32,
+    /// How often of that its reader knew already.
+    pub(crate) again: u32,
+    /// The last queue that became so.
+    pub(crate) at: Option<QueueId>,
+    /// Who is to be woken then.
+    pub(crate) bell: Option<Arc<Bell>>,
+    /// How often a message was routed because its turn came.
+    pub(crate) released: u32,
+    /// How often an answer or a failure was queued, and whether to keep what comes with it.
+    pub(crate) answered: u32,
+    pub(crate) keep: bool,
+    /// What was kept.
+    pub(crate) kept: Option<Reply<T>>,
     /// Refuse all messages.
     pub(crate) refuse: bool,
     /// What is sent to a lane supersedes what is parked there.
@@ -164,12 +195,17 @@ impl Personality for T {
     type Code = u32;
     type Why = ();
     type Note = ();
-    type Wake = ();
+    type Wake = Option<Arc<Bell>>;
 
     const LINKS_DEAD: bool = false;
     const CALL_DEAD: u32 = 13;
 
-    fn route(view: &mut Dispatch<'_, Self>, message: &mut Message<Self>, _: Cause) -> Route<Self> {
+    fn route(
+        view: &mut Dispatch<'_, Self>,
+        message: &mut Message<Self>,
+        cause: Cause,
+    ) -> Route<Self> {
+        view.part().released += u32::from(cause == Cause::Released);
         if view.part().refuse {
             return Route::Refuse(());
         }
@@ -188,13 +224,27 @@ impl Personality for T {
         new.part == parked.part + 10
     }
 
-    fn ready(view: &mut Dispatch<'_, Self>, _: QueueId, _: bool) {
-        view.part().ready += 1;
+    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId, known: bool) -> Self::Wake {
+        let seen = view.part();
+        seen.ready += 1;
+        seen.again += u32::from(known);
+        seen.at = Some(queue);
+        seen.bell.clone()
     }
 
-    fn answered(_: &mut Dispatch<'_, Self>, _: QueueId, _: &mut Option<Reply<Self>>) {}
+    fn answered(view: &mut Dispatch<'_, Self>, _: QueueId, parent: &mut Option<Reply<Self>>) {
+        let seen = view.part();
+        seen.answered += 1;
+        if seen.keep && seen.kept.is_none() {
+            seen.kept = parent.take();
+        }
+    }
 
-    fn wake((): ()) {}
+    fn wake(wake: Self::Wake) {
+        if let Some(bell) = wake {
+            bell.0.fetch_add(1, Relaxed);
+        }
+    }
 
     fn counts_changed(state: &mut Edges, now: Counts, via: Via) -> Notice {
         state.last = now.edge;
@@ -356,4 +406,25 @@ pub(crate) fn number(peer: &Peer<T>) -> Option<u32> {
 /// A reference of `holder`.
 pub(crate) fn strong(node: &Arc<Node<T>>, holder: &Peer<T>) -> Result<Strong<T>, Failed> {
     Node::strong_to(node, holder.anchor(), Via::Any).map_err(|_| Failed)
+}
+
+/// A soft reference of `holder`.
+pub(crate) fn soft(node: &Arc<Node<T>>, holder: &Peer<T>) -> Result<Soft<T>, Failed> {
+    Node::soft_to(node, holder.anchor(), Via::Any).map_err(|_| Failed)
+}
+
+/// Number, place and "more follows" of the next message; it is freed.
+pub(crate) fn placed(peer: &Peer<T>) -> Option<(u32, Stamp, bool)> {
+    receive(peer).map(|got| (got.message.part, got.stamp, got.more))
+}
+
+/// What is counted under `name` in this module, or on the host by this thread.
+pub(crate) fn counted(name: &str) -> u64 {
+    let mut found = 0;
+    crate::core::stats::each(&mut |each, number| {
+        if each == name {
+            found = number;
+        }
+    });
+    found
 }

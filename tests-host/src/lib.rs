@@ -54,11 +54,15 @@ mod suites {
     mod inbox;
     mod lane;
     mod node;
+    mod order;
     mod pool;
     mod quota;
     mod ranges;
     mod transaction;
 }
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
+#[path = "../../tests-kunit/amid.rs"]
+mod amid;
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 #[path = "../../tests-kunit/testbed.rs"]
 mod testbed;
