@@ -49,13 +49,17 @@ mod sequential {
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 #[path = "../../tests-kunit"]
 mod suites {
+    mod anchor;
     mod call;
+    mod dispatch;
+    mod entry;
     mod handle;
     mod inbox;
     mod lane;
     mod node;
     mod order;
     mod pool;
+    mod queue;
     mod quota;
     mod ranges;
     mod transaction;
