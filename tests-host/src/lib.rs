@@ -51,8 +51,10 @@ mod sequential {
 mod suites {
     mod anchor;
     mod call;
+    mod destroy;
     mod dispatch;
     mod entry;
+    mod flush;
     mod handle;
     mod inbox;
     mod lane;
@@ -63,6 +65,7 @@ mod suites {
     mod quota;
     mod ranges;
     mod transaction;
+    mod watch;
 }
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 #[path = "../../tests-kunit/amid.rs"]
