@@ -58,12 +58,16 @@ mod suites {
     mod handle;
     mod inbox;
     mod lane;
+    mod message;
     mod node;
     mod order;
+    mod peer;
+    mod personality;
     mod pool;
     mod queue;
     mod quota;
     mod ranges;
+    mod stats;
     mod transaction;
     mod watch;
 }
