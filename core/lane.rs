@@ -131,7 +131,9 @@ impl<P: Personality> Inbox<P> {
     }
 
     /// The turn of a lane ended: lets the next message out. Says whether to look again.
-    pub(super) fn advance(&mut self, node: &Arc<Node<P>>, floor: Stamp) -> Advance<P> {
+    ///
+    /// The time is read under the lock: what is parked was sent before that, however late it came.
+    pub(super) fn advance(&mut self, node: &Arc<Node<P>>) -> Advance<P> {
         let next = if self.closed {
             None
         } else {
@@ -149,7 +151,7 @@ impl<P: Personality> Inbox<P> {
         match self.admit(&mut message, Cause::Released) {
             Ok((to, _)) => {
                 message.turn = Some(Turn::new(node.clone()));
-                let stamp = self.tick(floor);
+                let stamp = self.tick(Stamp::now::<P::Clock>());
                 let body = Body::Message(message);
                 Advance::Done(self.append(to.queue(), entry, body, When::Now, stamp))
             }
@@ -183,9 +185,8 @@ impl<P: Personality> Turn<P> {
 impl<P: Personality> Drop for Turn<P> {
     fn drop(&mut self) {
         assert_unlocked();
-        let floor = Stamp::now::<P::Clock>();
         loop {
-            match self.0.owner().locked(|inbox| inbox.advance(&self.0, floor)) {
+            match self.0.owner().locked(|inbox| inbox.advance(&self.0)) {
                 Advance::Done(wake) => return P::wake(wake),
                 Advance::Again(removed) => drop(removed),
             }
