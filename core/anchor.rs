@@ -30,6 +30,7 @@ use super::{
     node::Node,
     order::{
         settle,
+        Key,
         Record,
         SeenClock,
         Stamp,
@@ -80,8 +81,10 @@ pub(crate) enum QueueError {
 pub(crate) struct Delivered<P: Personality> {
     /// The message.
     pub(crate) message: KBox<Message<P>>,
-    /// Its place in the order.
+    /// Its stamp.
     pub(crate) stamp: Stamp,
+    /// Its place in the order: of two with one stamp it says which came first.
+    pub(crate) place: Key,
     /// Whether the next entry of the queue belongs to the same transaction.
     pub(crate) more: bool,
 }
@@ -269,13 +272,13 @@ impl<P: Personality> Anchor<P> {
     /// Takes what is next.
     pub(crate) fn take(&self, id: QueueId) -> Option<Taken<P>> {
         loop {
-            let (removed, stamp, stale, more) = self.locked(|inbox| inbox.take_next(id))?;
+            let (removed, place, stale, more) = self.locked(|inbox| inbox.take_next(id))?;
             if stale {
                 drop(removed);
                 continue;
             }
-            self.end(stamp);
-            match removed.into_taken(stamp, more) {
+            self.end(place.stamp());
+            match removed.into_taken(place, more) {
                 Some(taken) => return Some(taken),
                 None => continue,
             }
@@ -291,7 +294,7 @@ impl<P: Personality> Anchor<P> {
         id: QueueId,
         wanted: impl FnOnce(Peeked<'_, P>) -> bool,
     ) -> Option<Taken<P>> {
-        let (removed, stamp, stale, more) = self.locked(|inbox| {
+        let (removed, place, stale, more) = self.locked(|inbox| {
             let head = inbox.head(id)?;
             if inbox.look(id, head, |body| wanted(Peeked::at(body)))? {
                 inbox.take_next(id)
@@ -303,8 +306,8 @@ impl<P: Personality> Anchor<P> {
             drop(removed);
             return None;
         }
-        self.end(stamp);
-        removed.into_taken(stamp, more)
+        self.end(place.stamp());
+        removed.into_taken(place, more)
     }
 
     /// Drops messages at the head of a queue whose node was destroyed before them.
@@ -413,11 +416,12 @@ impl<P: Personality> Spare<P> {
 pub(crate) struct Posted<P: Personality>(Arc<Entry<P>>);
 
 impl<P: Personality> Removed<P> {
-    fn into_taken(self, stamp: Stamp, more: bool) -> Option<Taken<P>> {
+    fn into_taken(self, place: Key, more: bool) -> Option<Taken<P>> {
         Some(match self.body? {
             Body::Message(message) => Taken::Message(Delivered {
                 message,
-                stamp,
+                stamp: place.stamp(),
+                place,
                 more,
             }),
             Body::Counts(node) => Taken::Counts(node),

@@ -69,8 +69,7 @@ impl<P: Personality> Body<P> {
             Body::Message(message) => message
                 .node
                 .as_ref()
-                .and_then(|node| node.end())
-                .is_some_and(|end| end < place),
+                .is_some_and(|node| node.ended_before(place)),
             _ => false,
         }
     }

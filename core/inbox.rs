@@ -447,18 +447,17 @@ impl<P: Personality> Inbox<P> {
         }
     }
 
-    /// Takes what is next; with it its stamp, whether it is stale, and whether more of it follows.
-    pub(super) fn take_next(&mut self, id: QueueId) -> Option<(Removed<P>, Stamp, bool, bool)> {
+    /// Takes what is next; with it its place, whether it is stale, and whether more of it follows.
+    pub(super) fn take_next(&mut self, id: QueueId) -> Option<(Removed<P>, Key, bool, bool)> {
         let head = self.head(id)?;
-        let stamp = head.stamp();
-        self.raise(stamp);
+        self.raise(head.stamp());
         let stale = self.look(id, head, |body| body.is_stale(head.key()))?;
         let more = !stale && self.continues(id, head);
         let removed = self.take(id, head)?;
         if !stale {
             stats::taken(removed.body.as_ref());
         }
-        Some((removed, stamp, stale, more))
+        Some((removed, head.key(), stale, more))
     }
 
     /// Takes what is next if it is stale.

@@ -29,7 +29,7 @@ use crate::core::{
         Strong, //
     },
     message::Message,
-    order::Stamp,
+    order::Key,
     personality::Via,
     pool::Slice,
     quota::Amounts,
@@ -83,7 +83,7 @@ pub(super) struct Letter {
     /// The message.
     pub(super) message: KBox<Message<Native>>,
     /// Its place in the order. What is not in the order counts as read now.
-    pub(super) stamp: Option<Stamp>,
+    pub(super) place: Option<Key>,
 }
 
 impl Letter {
@@ -106,7 +106,7 @@ impl Letter {
         let mut table = client.table();
         let mut ids = Ids::new(part.layout);
         for slot in handles.iter_mut() {
-            let id = match slot.take_if(|handle| lives(handle, self.stamp)) {
+            let id = match slot.take_if(|handle| lives(handle, self.place)) {
                 Some(handle) => table.adopt(handle, spots),
                 None => None,
             };
@@ -150,7 +150,7 @@ impl Letter {
         let mut given = KVec::with_capacity(handles.len(), GFP_KERNEL)?;
         for slot in handles.iter() {
             let another = match slot {
-                Some(strong) if lives(strong, self.stamp) => {
+                Some(strong) if lives(strong, self.place) => {
                     Some(Handle::strong(strong.handle(), Via::Any).map_err(errors::link)?)
                 }
                 _ => None,
@@ -171,14 +171,13 @@ impl Letter {
     }
 }
 
-/// Whether the node behind `handle` was alive at `stamp`, or is now.
+/// Whether the node behind `handle` was alive at `place`, or is now.
 ///
 /// If its destruction is under way, its news will have a later place in this queue.
-fn lives(handle: &Strong<Native>, stamp: Option<Stamp>) -> bool {
-    match (handle.node().death(), stamp) {
-        (None, _) => true,
-        (Some(death), Some(stamp)) => death > stamp,
-        (Some(_), None) => false,
+fn lives(handle: &Strong<Native>, place: Option<Key>) -> bool {
+    match place {
+        Some(place) => !handle.node().ended_before(place),
+        None => handle.node().death().is_none(),
     }
 }
 

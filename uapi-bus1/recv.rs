@@ -243,7 +243,7 @@ impl Reader<'_> {
         let message = self.client.table().replace_seed(None).ok_or(EAGAIN)?;
         let letter = Letter {
             message,
-            stamp: None,
+            place: None,
         };
         let (found, kept) = self.deliver(request, abi::HANDLE_INVALID, letter, false);
         if let Some(letter) = kept {
@@ -316,7 +316,7 @@ impl Reader<'_> {
             (Some(Taken::Message(taken)), Front::Message(node, shape)) => {
                 let letter = Letter {
                     message: taken.message,
-                    stamp: Some(taken.stamp),
+                    place: Some(taken.place),
                 };
                 if !request.peek {
                     let spots = &mut self.turn.spots;
