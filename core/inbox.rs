@@ -262,7 +262,7 @@ impl<P: Personality> Inbox<P> {
                             To::Update(_) => self.supersede(&node, &message),
                             _ => None,
                         };
-                        self.park(&node, linked, message);
+                        self.park(&node, linked, message, floor);
                         return Ok(Accepted {
                             stamp: None,
                             note,

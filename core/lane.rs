@@ -116,13 +116,16 @@ impl<P: Personality> Inbox<P> {
         Some(Removed::entry(entry, body))
     }
 
-    /// Puts a message at the end of the lane of `node`.
+    /// Puts a message at the end of the lane of `node`. Until it has a place, its stamp is what the
+    /// sender's had been at least.
     pub(super) fn park(
         &mut self,
         node: &Node<P>,
         entry: ListArc<Entry<P>>,
         message: KBox<Message<P>>,
+        floor: Stamp,
     ) {
+        entry.set_stamp(floor);
         let state = entry.state.access_mut(self);
         state.place = Place::Parked;
         state.body = Some(Body::Message(message));
@@ -132,7 +135,8 @@ impl<P: Personality> Inbox<P> {
 
     /// The turn of a lane ended: lets the next message out. Says whether to look again.
     ///
-    /// The time is read under the lock: what is parked was sent before that, however late it came.
+    /// It comes after all that its sender knew. The time is read under the lock, since what is parked
+    /// was sent before that, however late it came.
     pub(super) fn advance(&mut self, node: &Arc<Node<P>>) -> Advance<P> {
         let next = if self.closed {
             None
@@ -151,7 +155,7 @@ impl<P: Personality> Inbox<P> {
         match self.admit(&mut message, Cause::Released) {
             Ok((to, _)) => {
                 message.turn = Some(Turn::new(node.clone()));
-                let stamp = self.tick(Stamp::now::<P::Clock>());
+                let stamp = self.tick(Stamp::now::<P::Clock>().max(entry.stamp()));
                 let body = Body::Message(message);
                 Advance::Done(self.append(to.queue(), entry, body, When::Now, stamp))
             }
