@@ -81,9 +81,7 @@ pub(crate) enum QueueError {
 pub(crate) struct Delivered<P: Personality> {
     /// The message.
     pub(crate) message: KBox<Message<P>>,
-    /// Its stamp.
-    pub(crate) stamp: Stamp,
-    /// Its place in the order: of two with one stamp it says which came first.
+    /// Its place in the order.
     pub(crate) place: Key,
     /// Whether the next entry of the queue belongs to the same transaction.
     pub(crate) more: bool,
@@ -420,7 +418,6 @@ impl<P: Personality> Removed<P> {
         Some(match self.body? {
             Body::Message(message) => Taken::Message(Delivered {
                 message,
-                stamp: place.stamp(),
                 place,
                 more,
             }),

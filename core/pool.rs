@@ -115,7 +115,7 @@ impl<S: PageStore> Pool<S> {
     }
 
     /// Bytes in use, for tests.
-    #[cfg(any(CONFIG_BUS1_KUNIT_TEST, bus1_host))]
+    #[cfg(any(bus1_kunit, bus1_host))]
     pub(crate) fn used(&self) -> usize {
         self.ranges.lock().used()
     }

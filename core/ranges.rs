@@ -321,7 +321,7 @@ impl Ranges {
 
 /// For tests: the ranges as they are, and whether the two trees agree. In a kernel tree the symbol is
 /// set for the module itself, too, which has no use for it.
-#[cfg(any(bus1_host, CONFIG_BUS1_KUNIT_TEST))]
+#[cfg(any(bus1_host, bus1_kunit))]
 #[allow(dead_code)]
 impl Ranges {
     /// Merges all recent ranges, so that the trees tell everything.

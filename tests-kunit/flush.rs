@@ -238,7 +238,7 @@ mod tests {
             while let Some(taken) = take(&other) {
                 match taken {
                     Taken::Message(got) => {
-                        place = got.stamp;
+                        place = got.place.stamp();
                         end_is_first = end_is_first.or(Some(false));
                     }
                     _ => end_is_first = end_is_first.or(Some(true)),

@@ -415,7 +415,7 @@ pub(crate) fn soft(node: &Arc<Node<T>>, holder: &Peer<T>) -> Result<Soft<T>, Fai
 
 /// Number, place and "more follows" of the next message; it is freed.
 pub(crate) fn placed(peer: &Peer<T>) -> Option<(u32, Stamp, bool)> {
-    receive(peer).map(|got| (got.message.part, got.stamp, got.more))
+    receive(peer).map(|got| (got.message.part, got.place.stamp(), got.more))
 }
 
 /// What is counted under `name` in this module, or on the host by this thread.

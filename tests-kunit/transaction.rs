@@ -110,7 +110,10 @@ mod tests {
         let other = receive(&b).ok_or(Failed)?;
         assert_eq!((first.more, second.more, other.more), (true, false, false));
         assert_eq!((first.message.part, second.message.part), (0, 2));
-        assert!(first.stamp == second.stamp && first.stamp == other.stamp);
+        assert!(
+            first.place.stamp() == second.place.stamp()
+                && first.place.stamp() == other.place.stamp()
+        );
         Ok(())
     }
 

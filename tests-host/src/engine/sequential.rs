@@ -135,7 +135,7 @@ impl World {
 
     /// Strong references to a node, of one peer or of all.
     fn strongs(&self, node: usize, of: Option<usize>) -> usize {
-        let fits = |holder: usize, n: usize| n == node && of.map_or(true, |of| of == holder);
+        let fits = |holder: usize, n: usize| n == node && of.is_none_or(|of| of == holder);
         self.held.iter().filter(|held| fits(held.0, held.1)).count()
             + self
                 .flying
@@ -244,7 +244,7 @@ impl World {
             }
         }
         let all = multicast.commit(self.peers[from].anchor(), Policy::All, |_, _| ());
-        assert!(all);
+        assert_eq!(all, !nodes.is_empty());
         for n in nodes {
             self.queues[owner(n)].push_back(Item::Message(self.next, n));
         }

@@ -366,7 +366,8 @@ impl<C: Clock> Run<C> {
         let mut bytes = [0; 4];
         taken.message.slice.read(0, &mut bytes).unwrap();
         log.torn += usize::from(u32::from_ne_bytes(bytes) != id);
-        log.delivered.push((peer, (id, taken.stamp, taken.more)));
+        log.delivered
+            .push((peer, (id, taken.place.stamp(), taken.more)));
         log.did.push(Did::Got { id, peer });
         true
     }
