@@ -30,8 +30,23 @@ fn belongs(file: &str) -> bool {
     matches!(file, "Kbuild" | "Kconfig" | "lib.rs") || dirs.iter().any(|dir| file.starts_with(dir))
 }
 
-/// Grafts, or takes out.
+/// Grafts, or takes out, and says so.
 pub fn run(ctx: &Ctx, tree: &Path, undo: bool) -> Result<bool> {
+    graft(ctx, tree, undo)?;
+    ctx.ui.say(&if undo {
+        format!("bus1 is out of {}", tree.display())
+    } else {
+        let target = tree.join("drivers/bus1");
+        format!(
+            "bus1 is in {}: switch on CONFIG_BUS1 there",
+            target.display()
+        )
+    });
+    Ok(true)
+}
+
+/// Grafts, or takes out.
+pub fn graft(ctx: &Ctx, tree: &Path, undo: bool) -> Result<()> {
     let drivers = tree.join("drivers");
     let (kconfig, makefile) = (drivers.join("Kconfig"), drivers.join("Makefile"));
     if !kconfig.exists() || !makefile.exists() || !tree.join("rust/kernel").exists() {
@@ -60,8 +75,7 @@ pub fn run(ctx: &Ctx, tree: &Path, undo: bool) -> Result<bool> {
         })
     })?;
     if undo {
-        ctx.ui.say(&format!("bus1 is out of {}", tree.display()));
-        return Ok(true);
+        return Ok(());
     }
     let repo = ctx.repo.to_string_lossy();
     for file in capture("git", &["-C", &repo, "ls-files"])?
@@ -82,11 +96,7 @@ pub fn run(ctx: &Ctx, tree: &Path, undo: bool) -> Result<bool> {
             ctx.repo.display()
         );
     }
-    ctx.ui.say(&format!(
-        "bus1 is in {}: switch on CONFIG_BUS1 there",
-        target.display()
-    ));
-    Ok(true)
+    Ok(())
 }
 
 fn edit(path: &Path, change: impl FnOnce(&str) -> Option<String>) -> Result<()> {

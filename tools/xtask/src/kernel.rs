@@ -128,14 +128,7 @@ pub fn tree(ctx: &Ctx, variant: Variant) -> Result<Tree> {
     let rust = fetch::rust_library(ctx)?;
     let bindgen = fetch::bindgen(ctx)?;
     let source = fetch::kernel_source(ctx)?;
-    let mut texts = Vec::new();
-    for name in variant.fragments() {
-        let path = ctx.repo.join("tools/kernel").join(format!("{name}.config"));
-        texts.push(
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?,
-        );
-    }
-    let wanted = config::merge(texts.iter().map(String::as_str))?;
+    let wanted = wanted(ctx, variant, "")?;
     let key = key(ctx, variant, &wanted, &source, &rust)?;
     let dir = ctx
         .cache
@@ -152,6 +145,18 @@ pub fn tree(ctx: &Ctx, variant: Variant) -> Result<Tree> {
     };
     build(ctx, variant, &wanted, &mut tree)?;
     Ok(tree)
+}
+
+/// What the configuration of a variant must say, with `more` lines.
+pub fn wanted(ctx: &Ctx, variant: Variant, more: &str) -> Result<Config> {
+    let mut texts = Vec::new();
+    for name in variant.fragments() {
+        let path = ctx.repo.join("tools/kernel").join(format!("{name}.config"));
+        texts.push(
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?,
+        );
+    }
+    config::merge(texts.iter().map(String::as_str).chain([more]))
 }
 
 fn key(
@@ -172,6 +177,53 @@ fn key(
         .part("rust-src", &rust.id)
         .part("clang", clang.lines().next().unwrap_or_default())
         .finish())
+}
+
+/// A copy of the kernel's source that may be changed, and an output folder for it
+/// that is configured for gcc by [`configure`]; nothing of it is built.
+pub fn copy_for_gcc(ctx: &Ctx) -> Result<Tree> {
+    let rust = fetch::rust_library(ctx)?;
+    let bindgen = fetch::bindgen(ctx)?;
+    let original = fetch::kernel_source(ctx)?;
+    let key = Key::default()
+        .part("source", &original.id)
+        .part("source folder", &original.dir.to_string_lossy())
+        .part("rustc", &capture("rustc", &["-vV"])?)
+        .part("rust-src", &rust.id)
+        .part("gcc", &capture("gcc", &["-dumpfullversion"])?)
+        .finish();
+    let id = format!("gcc-{key}");
+    let builds = ctx.cache.join("build");
+    let dir = builds.join(&id);
+    let _lock = lock(&builds.join(format!("{id}.lock")), || {
+        ctx.ui
+            .say("waiting for another xtask that copies the kernel")
+    })?;
+    if cache::stamp(&dir).is_none() {
+        cache::need_space(&ctx.cache, 500, "a copy of the kernel's source")?;
+        let mut step = ctx.ui.step("copy the kernel's source", 0);
+        cache::make_folder(&dir, |new| {
+            fs::create_dir(new.join("out"))?;
+            // Links: what changes a file there replaces it.
+            Run::new("cp", "copying the kernel's source", ctx.log("copy-source"))
+                .arg("-al")
+                .args([&original.dir, &new.join("source")])
+                .check(&mut step, |_, _| {})?;
+            Ok(())
+        })?;
+        step.done();
+        cache::set_stamp(&dir, &id)?;
+        cache::prune(&builds, "gcc", 1)?;
+    }
+    Ok(Tree {
+        source: dir.join("source"),
+        dir: dir.join("out"),
+        arch: Variant::Uml.arch().to_owned(),
+        id,
+        config: Config::new(),
+        env: environment(ctx, &rust.dir, &bindgen)?,
+        make: Vec::new(),
+    })
 }
 
 /// What every make of a kernel or module needs in its environment.
@@ -235,8 +287,23 @@ fn read_config(dir: &Path) -> Result<Config> {
 }
 
 fn build_once(ctx: &Ctx, variant: Variant, wanted: &Config, tree: &Tree) -> Result<()> {
-    fs::create_dir_all(&tree.dir)?;
     let name = variant.name();
+    configure(ctx, name, wanted, tree)?;
+    let output = format!("O={}", tree.dir.display());
+    let mut step = ctx
+        .ui
+        .step(&format!("build the {name} kernel"), variant.steps());
+    tree.make(ctx, "the kernel build", ctx.log(&format!("kernel-{name}")))
+        .dir(&tree.source)
+        .args([&output, &format!("CC=ccache clang-{LLVM}")])
+        .check(&mut step, count_objects)?;
+    step.done();
+    Ok(())
+}
+
+/// Configures a tree, and makes sure that it has become what is wanted.
+pub fn configure(ctx: &Ctx, name: &str, wanted: &Config, tree: &Tree) -> Result<()> {
+    fs::create_dir_all(&tree.dir)?;
     let fragment = tree.dir.join("bus1.config");
     cache::write_whole(&fragment, config::render(wanted).as_bytes())?;
     let output = format!("O={}", tree.dir.display());
@@ -258,15 +325,6 @@ fn build_once(ctx: &Ctx, variant: Variant, wanted: &Config, tree: &Tree) -> Resu
             lost.join(", ")
         );
     }
-    step.done();
-
-    let mut step = ctx
-        .ui
-        .step(&format!("build the {name} kernel"), variant.steps());
-    tree.make(ctx, "the kernel build", ctx.log(&format!("kernel-{name}")))
-        .dir(&tree.source)
-        .args([&output, &format!("CC=ccache clang-{LLVM}")])
-        .check(&mut step, count_objects)?;
     step.done();
     Ok(())
 }

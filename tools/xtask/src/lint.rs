@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::host::{self, Need};
+use crate::intree;
 use crate::kernel::{self, Tree, Variant};
 use crate::module::{self, Flavour};
 use crate::rules;
@@ -49,6 +50,7 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
             .report
             .verdict(&format!("lint/module-{}", flavour.name), outcome);
     }
+    in_tree(session);
     session
         .report
         .verdict("lint/rustdoc", rustdoc(session.ctx, &tree));
@@ -60,6 +62,17 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
         .verdict("lint/bus1-sys", bus1_sys(session.ctx, &tree));
     session.report.verdict("lint/tap", tap(session.ctx));
     Ok(())
+}
+
+/// bus1 in a kernel's own tree, by the other compiler.
+fn in_tree(session: &mut Session<'_>) {
+    const NAME: &str = "lint/in-tree-gcc";
+    if session.ctx.kernel.is_some() {
+        let why = "needs a source that may be changed, not that of --kernel";
+        return session.report.skip(NAME, why);
+    }
+    let outcome = intree::check(session.ctx).map_err(|err| format!("{err:#}"));
+    session.report.verdict(NAME, outcome);
 }
 
 /// The kernel exports what the module needs; what may be missing is documented.

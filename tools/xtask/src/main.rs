@@ -13,6 +13,7 @@ mod fetch;
 mod graft;
 mod guest;
 mod host;
+mod intree;
 mod kernel;
 mod ktap;
 mod lint;
