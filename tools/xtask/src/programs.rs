@@ -20,7 +20,7 @@ impl Programs {
         self.0.join(name)
     }
 
-    /// Every example of the client crate, by name.
+    /// Every example, by name: those of the client crate, and the one in C.
     pub fn examples(&self) -> Result<Vec<PathBuf>> {
         let dir = self.0.join("examples");
         let mut found = Vec::new();
@@ -38,6 +38,7 @@ impl Programs {
         if found.is_empty() {
             bail!("the client crate has no examples");
         }
+        found.push(self.bin("hello-c"));
         Ok(found)
     }
 }
@@ -70,5 +71,21 @@ pub fn build(ctx: &Ctx) -> Result<Programs> {
         .without_env("CARGO_ENCODED_RUSTFLAGS");
     explain_network(run.check(&mut step, |_, _| {}))?;
     step.done();
-    Ok(Programs(dir.join(target).join("release")))
+    let programs = Programs(dir.join(target).join("release"));
+    in_c(ctx, &programs)?;
+    Ok(programs)
+}
+
+/// Builds the example in C, beside those of the client crate.
+fn in_c(ctx: &Ctx, programs: &Programs) -> Result<()> {
+    let mut step = ctx.ui.step("build the example in C", 0);
+    Run::new("make", "the example in C", ctx.log("user-c"))
+        .arg("-C")
+        .arg(ctx.repo.join("user/c"))
+        .arg(format!("O={}", programs.0.display()))
+        .arg("CFLAGS=-O2 -static")
+        .without_env("MAKEFLAGS")
+        .check(&mut step, |_, _| {})?;
+    step.done();
+    Ok(())
 }
