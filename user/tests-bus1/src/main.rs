@@ -7,6 +7,8 @@
 //! tests-bus1 --only WORD              cases whose name contains WORD
 //! tests-bus1 --list                   their names
 //! tests-bus1 --order-stress SECONDS   the global order under load, two CPUs
+//! tests-bus1 --death-races N          destruction against handles on their way
+//! tests-bus1 --mass-death N PEERS     the end of N nodes that so many peers hold
 //! ```
 //!
 //! Results are in the Test Anything Protocol; the last line counts them. The
@@ -17,9 +19,13 @@
 //! yet is `not ok`, or a skip with its reason where the driver says so itself.
 
 mod cases;
+mod deaths;
 mod expect;
+mod helper;
 mod memory;
+mod races;
 mod raw;
+mod scratch;
 mod stress;
 mod tap;
 mod verdict;
@@ -28,8 +34,8 @@ use std::process::ExitCode;
 
 use cases::{all, Case};
 
-const USAGE: &str =
-    "usage: tests-bus1 [--only WORD | --list | --case NAME | --order-stress SECONDS]";
+const USAGE: &str = "usage: tests-bus1 [--only WORD | --list | --case NAME | \
+                     --order-stress SECONDS | --death-races N | --mass-death N PEERS]";
 
 fn usage() -> ExitCode {
     eprintln!("{USAGE}");
@@ -82,6 +88,14 @@ fn main() -> ExitCode {
         ["--order-stress", seconds] => match seconds.parse() {
             Ok(seconds) => exit(stress::command(seconds)),
             Err(_) => usage(),
+        },
+        ["--death-races", races] => match races.parse() {
+            Ok(races) => exit(races::command(races)),
+            Err(_) => usage(),
+        },
+        ["--mass-death", nodes, peers] => match (nodes.parse(), peers.parse()) {
+            (Ok(nodes), Ok(peers)) => exit(deaths::command(nodes, peers)),
+            _ => usage(),
         },
         ["--stress-worker", ref rest @ ..] => exit(stress::worker_command(rest)),
         _ => usage(),

@@ -50,6 +50,11 @@ impl Mapping {
         unsafe { mprotect(self.start.cast(), self.bytes, prot) }
     }
 
+    /// Where it begins.
+    pub fn address(&self) -> u64 {
+        self.start.expose_provenance() as u64
+    }
+
     /// Copies bytes out; empty if they lie outside. Touches memory that the
     /// driver may not back: such an access ends the process by SIGBUS.
     pub fn copy(&self, offset: u64, len: u64) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 //! A peer on the bare interface, with everything a test wants to do wrong.
 //!
-//! One of the files with unsafe code (the others are `memory.rs` and
+//! One of the files with unsafe code (the others are `memory.rs`, `scratch.rs` and
 //! `stress/shared.rs`). Cases call the kernel through these functions only.
 
 use std::io::IoSlice;
@@ -308,6 +308,11 @@ impl Peer {
     /// Bytes of the pool; empty if they are not mapped.
     pub fn pool(&self, offset: u64, len: u64) -> Vec<u8> {
         self.pool.copy(offset, len)
+    }
+
+    /// Where a byte of the pool lies in this process, for a call that is to read it.
+    pub fn pool_address(&self, offset: u64) -> u64 {
+        self.pool.address() + offset
     }
 
     /// The payload of a message.

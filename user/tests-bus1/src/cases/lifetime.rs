@@ -2,16 +2,15 @@
 
 //! Peers and processes that end while others still deal with them.
 
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bus1_sys::{bus1_msg, BUS1_HANDLE_INVALID, BUS1_MSG_DATA, BUS1_MSG_NODE_DESTROY};
+use bus1_sys::{bus1_msg, BUS1_MSG_DATA, BUS1_MSG_NODE_DESTROY};
 use rustix::io::Errno;
 
 use super::cases;
 use crate::expect::{data, empty, notice, payload, soon, Notice};
+use crate::helper::Helper;
+use crate::races;
 use crate::raw::{Mail, Peer};
 use crate::verdict::{check, equal, fails, skip, works, wrong, Verdict};
 
@@ -23,38 +22,6 @@ cases! {
     #[long] client_killed_while_busy,
     #[long] destruction_races_with_a_handle_in_a_message,
     #[long] peers_come_and_go,
-}
-
-/// A process that is killed at the end of the case, however that ends.
-struct Helper(Child);
-
-impl Helper {
-    fn start(name: &str, peers: &[&Peer]) -> Verdict<Self> {
-        let inherited = peers
-            .iter()
-            .map(|peer| peer.to_inherit())
-            .collect::<Result<Vec<_>, Errno>>()?;
-        let child = Command::new(std::env::current_exe()?)
-            .args(["--helper", name])
-            .args(inherited.iter().map(|fd| fd.as_raw_fd().to_string()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        Ok(Helper(child))
-    }
-
-    fn kill(&mut self) -> Verdict {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.kill();
-    }
 }
 
 fn peer_lives_as_long_as_its_last_descriptor() -> Verdict {
@@ -213,95 +180,12 @@ fn client_killed_while_busy() -> Verdict {
     payload(&peer, 0x400, b"alive")
 }
 
-/// How long the race below is run.
-const CHASE: Duration = Duration::from_secs(3);
-
-/// Run in another process: gives the parent's holder one handle after the other,
-/// tells its ID, and destroys the node after a moment that differs each time; a
-/// byte from the parent starts the next round.
-pub fn chaser(args: &[&str]) -> Verdict {
-    let [owner, holder] = args else {
-        return Err(wrong("two descriptors are expected"));
-    };
-    let (owner, holder) = (Peer::inherited(owner)?, Peer::inherited(holder)?);
-    let mut out = std::io::stdout();
-    let end = Instant::now() + CHASE;
-    for round in 1_u64.. {
-        if Instant::now() >= end {
-            break;
-        }
-        let id = owner.transfer(round << 4, &holder)?;
-        out.write_all(&id.to_ne_bytes())?;
-        out.flush()?;
-        let moment = Instant::now() + Duration::from_micros(round * 7919 % 300);
-        while Instant::now() < moment {
-            std::hint::spin_loop();
-        }
-        owner.destroy_and_release(&[round << 4])?;
-        std::io::stdin().read_exact(&mut [0])?;
-    }
-    Ok(())
-}
-
-/// What is known about the receiver in the race.
-#[derive(Default)]
-struct Race {
-    valid: u64,
-    invalid: u64,
-}
-
-impl Race {
-    /// One message that carries `id`; the node dies at about the same time.
-    fn once(&mut self, holder: &Peer, to: u64, id: u64, receiver: &Peer) -> Verdict {
-        let mail = Mail {
-            to: &[to],
-            handles: &[id],
-            ..Default::default()
-        };
-        works("SEND", holder.send(&mail))?;
-        let msg = works("RECV", receiver.recv())?;
-        equal("type", msg.type_, BUS1_MSG_DATA)?;
-        let slots = receiver.handles(&msg);
-        equal("slots", slots.len(), 1)?;
-        works("SLICE_RELEASE", receiver.slice_release(msg.offset))?;
-        if slots[0] == BUS1_HANDLE_INVALID {
-            self.invalid += 1;
-            empty(receiver)?;
-        } else {
-            self.valid += 1;
-            let msg = soon(receiver)?;
-            let told = (msg.type_, msg.destination);
-            equal("the end of it", told, (BUS1_MSG_NODE_DESTROY, slots[0]))?;
-            works("RELEASE by the receiver", receiver.release(slots[0]))?;
-        }
-        let msg = soon(holder)?;
-        let told = (msg.type_, msg.destination);
-        equal("the holder's notice", told, (BUS1_MSG_NODE_DESTROY, id))?;
-        works("RELEASE by the holder", holder.release(id))
-    }
-}
-
 fn destruction_races_with_a_handle_in_a_message() -> Verdict {
-    let (owner, holder, receiver) = (Peer::open()?, Peer::open()?, Peer::open()?);
-    let to = holder.meets(&receiver, 0x10)?;
-    let mut helper = Helper::start("chaser", &[&owner, &holder])?;
-    let mut ids = helper.0.stdout.take().ok_or(Errno::PIPE)?;
-    let mut next = helper.0.stdin.take().ok_or(Errno::PIPE)?;
-    let mut race = Race::default();
-    let mut id = [0; 8];
-    while ids.read_exact(&mut id).is_ok() {
-        race.once(&holder, to, u64::from_ne_bytes(id), &receiver)?;
-        next.write_all(b"n")?;
-    }
-    check("the other process ended well", helper.0.wait()?.success())?;
-    empty(&receiver)?;
-    empty(&owner)?;
-    eprintln!("# valid {}, invalid {}", race.valid, race.invalid);
-    if race.valid == 0 || race.invalid == 0 {
-        return skip(format!(
-            "no race: valid {} times, invalid {} times",
-            race.valid, race.invalid
-        ));
+    let mut report = races::Report::default();
+    races::run(1440, &mut report)?;
+    eprintln!("# {}", report.describe());
+    if !report.is_telling() {
+        return skip(format!("no race: {}", report.describe()));
     }
     Ok(())
 }

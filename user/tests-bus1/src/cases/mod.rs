@@ -7,14 +7,17 @@
 use std::time::Duration;
 
 use crate::verdict::{Failure, Verdict};
+use crate::{deaths, races};
 
 mod bad_input;
 mod balance;
 mod basics;
+mod ending;
 mod files;
 mod handles;
 mod lifetime;
 mod mapping;
+mod multicast;
 mod nodes;
 mod optional;
 mod polling;
@@ -67,12 +70,14 @@ pub fn all() -> Vec<Case> {
         handles::CASES,
         nodes::CASES,
         sending::CASES,
+        multicast::CASES,
         receiving::CASES,
         files::CASES,
         mapping::CASES,
         polling::CASES,
         bad_input::CASES,
         lifetime::CASES,
+        ending::CASES,
         balance::CASES,
         optional::CASES,
     ]
@@ -90,7 +95,11 @@ pub fn helper(name: &str, args: &[&str]) -> i32 {
     let result = match name {
         "touch-the-end" => mapping::touch_the_end(),
         "busy-client" => lifetime::busy_client(args),
-        "chaser" => lifetime::chaser(args),
+        "changer" => multicast::changer(args),
+        "destroyer" => races::destroyer(args),
+        "carrier" => races::carrier(args),
+        "players" => deaths::players(args),
+        "talker" => deaths::talker(args),
         _ => {
             eprintln!("tests-bus1: no helper is called {name}");
             return 64;
