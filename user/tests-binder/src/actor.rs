@@ -128,6 +128,11 @@ impl Thread {
         self.ask(op, args);
     }
 
+    /// Whether the thread is still at what it was asked.
+    pub fn is_busy(&self) -> bool {
+        shm::progress(self.slot) != Progress::Done
+    }
+
     /// The end of an operation that takes its time, with nothing recorded.
     pub fn end_of_work(&self, name: &str) -> Res<i64> {
         self.answer_within(3 * PATIENCE, name)

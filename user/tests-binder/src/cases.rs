@@ -7,7 +7,9 @@ use crate::world::{Cx, Res};
 mod bad;
 mod bf;
 mod cm;
+mod cy;
 mod dn;
+mod dp;
 mod fs;
 mod io;
 mod ob;
@@ -59,6 +61,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         po::CASES,
         fs::CASES,
         bad::CASES,
+        cy::CASES,
+        dp::CASES,
         st::CASES,
     ]
     .into_iter()

@@ -13,7 +13,7 @@
 //! - [`shm`], [`ops`]: how the conductor has an actor do something;
 //! - [`wire`], [`returns`]: command streams out, return codes in;
 //! - [`world`], [`actor`], [`request`]: what the cases are written with;
-//! - [`stress`]: actors that run by themselves;
+//! - [`stress`], [`deep`]: actors that run by themselves;
 //! - [`cases`]: the cases;
 //! - [`runner`], [`compare`]: TAP, time-outs, comparison of two drivers.
 
@@ -21,6 +21,7 @@ pub mod abi;
 pub mod actor;
 pub mod cases;
 pub mod compare;
+pub mod deep;
 pub mod ops;
 pub mod request;
 pub mod returns;

@@ -15,6 +15,7 @@ use tests_binder::world::{Fail, Res};
 
 const USAGE: &str = "\
 usage: tests-binder --dir DIR [--outcomes FILE] [--only TEXT] [--timeout S] [--stock FILE]
+                    [--links N]
        tests-binder --compare STOCK OURS --expected FILE
        tests-binder --list
 
@@ -23,6 +24,7 @@ Runs the cases, as root, against the binderfs mounted at DIR; TAP on stdout.
                    lines on stdout, each after '# outcome '
   --only TEXT      only cases whose name contains TEXT
   --timeout S      time limit of a case, 90 s if not given
+  --links N        length of the chains of nested calls, 300 if not given
   --stock FILE     the driver is the stock one: cases in this table of expected
                    differences may fail and are marked TODO
   --compare A B    compares two files of outcomes, TAP on stdout
@@ -51,6 +53,7 @@ struct Arguments {
     outcomes: Option<String>,
     only: String,
     timeout: Option<u64>,
+    links: Option<u64>,
     stock: Option<String>,
     compare: Option<(String, String)>,
     expected: Option<String>,
@@ -69,6 +72,10 @@ fn arguments() -> Result<Arguments, String> {
             "--timeout" => {
                 let seconds = value()?.parse().map_err(|_| "--timeout needs seconds")?;
                 parsed.timeout = Some(seconds);
+            }
+            "--links" => {
+                let links = value()?.parse().map_err(|_| "--links needs a number")?;
+                parsed.links = Some(links);
             }
             "--stock" => parsed.stock = Some(value()?),
             "--compare" => parsed.compare = Some((value()?, value()?)),
@@ -101,6 +108,9 @@ fn run_cases(dir: &str, arguments: &Arguments) -> Res<bool> {
         Some("-") => Box::new(io::LineWriter::new(Prefixed)),
         Some(path) => Box::new(File::create(path)?),
     };
+    if let Some(links) = arguments.links {
+        tests_binder::deep::set_length(links);
+    }
     let known = match &arguments.stock {
         Some(path) => parse_expected(&slurp(path)?)?,
         None => BTreeMap::new(),

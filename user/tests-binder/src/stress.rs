@@ -25,14 +25,16 @@ pub const STOP: u32 = 0xdead;
 /// Result of an actor that met something that must not be.
 pub const WRONG: i64 = -1000;
 
-struct Talk {
+/// A thread's conversation with the driver.
+pub(crate) struct Talk {
     fd: u64,
     out: Vec<u8>,
     arrived: VecDeque<Br>,
 }
 
 impl Talk {
-    fn new(fd: u64) -> Self {
+    /// Begins one on this file; nothing is said yet.
+    pub(crate) fn new(fd: u64) -> Self {
         Talk {
             fd,
             out: Vec::new(),
@@ -40,11 +42,13 @@ impl Talk {
         }
     }
 
-    fn word(&mut self, word: u32) {
+    /// Says a word.
+    pub(crate) fn word(&mut self, word: u32) {
         self.out.extend_from_slice(&word.to_ne_bytes());
     }
 
-    fn long(&mut self, long: u64) {
+    /// Says a long word.
+    pub(crate) fn long(&mut self, long: u64) {
         self.out.extend_from_slice(&long.to_ne_bytes());
     }
 
@@ -59,17 +63,23 @@ impl Talk {
             offsets: offsets.as_ptr() as u64,
             ..TransactionData::default()
         };
+        self.transaction(command, &message);
+    }
+
+    /// A message as it is; what it points to must live until it is sent.
+    pub(crate) fn transaction(&mut self, command: u32, message: &TransactionData) {
         self.word(command);
         self.out.extend_from_slice(&message.bytes());
     }
 
-    fn free(&mut self, buffer: u64) {
+    /// Gives a buffer back.
+    pub(crate) fn free(&mut self, buffer: u64) {
         self.word(bc::FREE_BUFFER);
         self.long(buffer);
     }
 
     /// Sends what is there, and reads if `read` says so.
-    fn exchange(&mut self, read: bool) -> Result<(), i64> {
+    pub(crate) fn exchange(&mut self, read: bool) -> Result<(), i64> {
         let mut buffer = [0u8; 512];
         let mut wr = WriteRead {
             write_size: self.out.len() as u64,
@@ -91,7 +101,7 @@ impl Talk {
     }
 
     /// The next item that is not answered by itself.
-    fn next(&mut self) -> Result<Br, i64> {
+    pub(crate) fn next(&mut self) -> Result<Br, i64> {
         loop {
             match self.arrived.pop_front() {
                 None => self.exchange(true)?,
