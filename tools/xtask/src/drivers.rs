@@ -42,8 +42,17 @@ fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
         .verdict(&format!("{prefix}/guest"), boot.verdict());
 }
 
-/// Conformance of the native interface, every example as a user runs it, and the
-/// stress of the global order, in one boot. KASAN is too slow for much of a stress.
+/// What the native program does under load, each by its name in the report: the
+/// order of messages; destruction against handles on their way, in about a minute;
+/// the end of 10,000 nodes with 100,000 handles.
+const STRESSES: &[(&str, &str)] = &[
+    ("order", "--order-stress 10"),
+    ("races", "--death-races 20000"),
+    ("deaths", "--mass-death 10000 10"),
+];
+
+/// Conformance of the native interface, every example as a user runs it, and some
+/// stress, in one boot. KASAN is too slow for that.
 pub fn native(session: &mut Session<'_>) -> Result<()> {
     let programs = programs::build(session.ctx)?;
     let tests = inside(&programs.bin("tests-bus1"));
@@ -54,12 +63,14 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         .collect();
     let each = each_must_succeed(&examples);
     for &variant in session.variants() {
-        let stressed = variant == Variant::Uml;
-        let stress = if stressed {
-            format!("{tests} --order-stress 10 >/mnt/out/order")
-        } else {
-            String::new()
+        let stresses = match variant {
+            Variant::Uml => STRESSES,
+            _ => &[],
         };
+        let stress: String = stresses
+            .iter()
+            .map(|(name, args)| format!("{tests} {args} >/mnt/out/{name}\n"))
+            .collect();
         let boot = session.boot(&Trial {
             name: "native",
             variant,
@@ -67,9 +78,9 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
             binderfs: false,
             leaks: true,
             command: format!(
-                "{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\n{stress}\nexit $status"
+                "{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\n{stress}exit $status"
             ),
-            seconds: 300,
+            seconds: 600,
         })?;
         let prefix = format!("native/{}", variant.name());
         take(session, &prefix, &boot);
@@ -77,11 +88,11 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         session
             .report
             .take(&format!("{prefix}/examples"), &ktap::program(&examples));
-        if stressed {
-            let order = read_lossy(&boot.out.join("order")).unwrap_or_default();
+        for (name, _) in stresses {
+            let output = read_lossy(&boot.out.join(name)).unwrap_or_default();
             session
                 .report
-                .take(&format!("{prefix}/order"), &ktap::program(&order));
+                .take(&format!("{prefix}/{name}"), &ktap::program(&output));
         }
     }
     Ok(())
@@ -140,6 +151,41 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
             &table,
         )?;
     }
+    deep_calls(session, &program)
+}
+
+/// A chain of 5,000 nested calls that loses both ends, and a shorter one on the C
+/// driver, which answer the same. They have guests of their own: thousands of threads
+/// take the memory.
+fn deep_calls(session: &mut Session<'_>, program: &Path) -> Result<()> {
+    let mut outcomes = Vec::new();
+    for (driver, links) in [(Driver::Stock, 1000), (Driver::Bus1, 5000)] {
+        let command = format!(
+            "{} --dir /dev/binderfs --only dp_both_ends_die --links {links} --timeout 280 --outcomes /mnt/out/outcomes",
+            inside(program)
+        );
+        let boot = session.boot(&Trial {
+            name: "binder-deep",
+            variant: Variant::Uml,
+            driver,
+            binderfs: true,
+            leaks: false,
+            command,
+            seconds: 300,
+        })?;
+        take(
+            session,
+            &format!("binder-deep/uml/{}", driver.name()),
+            &boot,
+        );
+        outcomes.push(read_lossy(&boot.out.join("outcomes")).unwrap_or_default());
+    }
+    let same = match &outcomes[..] {
+        [stock, ours] if stock == ours && !ours.is_empty() => Ok(()),
+        [stock, ours] => Err(format!("stock: {stock}\nours: {ours}")),
+        _ => Err("not both drivers ran".into()),
+    };
+    session.report.verdict("binder-deep/uml/as-stock", same);
     Ok(())
 }
 
