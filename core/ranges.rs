@@ -14,11 +14,17 @@
 //! messages of a few sizes does for ever. They never stand in anybody's way: a request that finds no
 //! place otherwise first merges them all.
 //!
+//! Who gives memory of free ranges back looks for them with a [`Walk`], the largest first, since what
+//! lies in it is the last to be taken.
+//!
 //! Offsets and sizes are bytes, multiples of [`GRAIN`].
 
 #![deny(unsafe_code)]
 
-use ::core::num::NonZeroUsize;
+use ::core::{
+    num::NonZeroUsize,
+    ops::Range, //
+};
 
 use super::sync::{
     reserve_node,
@@ -124,9 +130,27 @@ pub(crate) enum TakeError {
     NoNodes,
 }
 
+/// Where a look through the free ranges has come to. It may go on when the ranges have changed: what
+/// became free in the meantime may be missed, and nothing is seen for ever.
+#[derive(Default)]
+pub(crate) struct Walk {
+    /// The free range that was looked at last.
+    last: Option<Size>,
+    /// Up to here it is still to be seen.
+    end: usize,
+}
+
+impl Walk {
+    /// Goes on within the range that was returned last, below `end`.
+    pub(crate) fn below(&mut self, end: usize) {
+        self.end = end;
+    }
+}
+
 /// The ranges of one pool.
 pub(crate) struct Ranges {
     len: usize,
+    used: usize,
     places: RBTree<usize, Place>,
     sizes: RBTree<Size, ()>,
     recent: [Option<Part>; RECENT],
@@ -140,6 +164,7 @@ impl Ranges {
     pub(crate) fn new(len: usize, nodes: Nodes) -> Self {
         let mut this = Self {
             len: len & !(GRAIN - 1),
+            used: 0,
             places: RBTree::new(),
             sizes: RBTree::new(),
             recent: [const { None }; RECENT],
@@ -162,6 +187,11 @@ impl Ranges {
         self.len
     }
 
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     /// How many bytes a request for `len` takes; `None` if no pool is so large.
     pub(crate) fn rounded(len: usize) -> Option<NonZeroUsize> {
         NonZeroUsize::new(len.max(1).checked_next_multiple_of(GRAIN)?)
@@ -172,18 +202,56 @@ impl Ranges {
     /// Fails with [`TakeError::NoNodes`] only if `scratch` was not filled.
     pub(crate) fn take(&mut self, len: usize, scratch: &mut Scratch) -> Result<Part, TakeError> {
         let len = Self::rounded(len).ok_or(TakeError::NoSpace)?;
-        match self.take_recent(len) {
-            Some(part) => Ok(part),
-            None => self.take_free(len, scratch),
-        }
+        let part = match self.take_recent(len) {
+            Some(part) => part,
+            None => self.take_free(len, scratch)?,
+        };
+        self.used += part.len();
+        Ok(part)
     }
 
     /// Gives a range back. `scratch` need not be filled.
     pub(crate) fn give(&mut self, part: Part, scratch: &mut Scratch) {
+        self.used -= part.len();
         if let Some(old) = self.recent[self.oldest].replace(part) {
             self.merge(old, scratch);
         }
         self.oldest = (self.oldest + 1) % RECENT;
+    }
+
+    /// Merges all recent ranges, so that the trees tell everything. `scratch` need not be filled.
+    pub(crate) fn settle(&mut self, scratch: &mut Scratch) {
+        for slot in 0..RECENT {
+            if let Some(part) = self.recent[slot].take() {
+                self.merge(part, scratch);
+            }
+        }
+    }
+
+    /// Goes on to the next piece of a free range that has at least `least` bytes; O(log n).
+    ///
+    /// A piece is what [`Walk::below`] left of the range before, or else all of the next smaller one.
+    pub(crate) fn next_free(&self, walk: &mut Walk, least: usize) -> Option<Range<usize>> {
+        let size = match walk.last {
+            Some(last) if walk.end >= last.1 + least && self.sizes.get(&last).is_some() => last,
+            last => {
+                let size = self.smaller_than(last)?;
+                walk.end = size.0 + size.1;
+                size
+            }
+        };
+        walk.last = Some(size);
+        let (len, offset) = size;
+        (len >= least).then_some(offset..walk.end)
+    }
+
+    /// Size and offset of the largest free range that comes before `bound`, if there is one.
+    fn smaller_than(&self, bound: Option<Size>) -> Option<Size> {
+        let here = bound.and_then(|bound| self.sizes.cursor_lower_bound(&bound));
+        match here {
+            Some(here) => here.peek_prev().map(|(size, ())| *size),
+            None => self.sizes.cursor_back().map(|back| *back.current().0),
+        }
     }
 
     fn take_recent(&mut self, len: NonZeroUsize) -> Option<Part> {
@@ -200,7 +268,7 @@ impl Ranges {
         let (size, offset) = match self.best_fit(len) {
             Some(found) => found,
             None => {
-                self.merge_recent(scratch);
+                self.settle(scratch);
                 self.best_fit(len).ok_or(TakeError::NoSpace)?
             }
         };
@@ -249,14 +317,6 @@ impl Ranges {
         let node = self.sizes.remove_node(&(len, offset));
         if let Some(place) = self.places.get_mut(&offset) {
             place.in_use = node.map(|node| node.into_reservation());
-        }
-    }
-
-    fn merge_recent(&mut self, scratch: &mut Scratch) {
-        for slot in 0..RECENT {
-            if let Some(part) = self.recent[slot].take() {
-                self.merge(part, scratch);
-            }
         }
     }
 
@@ -324,13 +384,8 @@ impl Ranges {
 #[cfg(any(bus1_host, bus1_kunit))]
 #[allow(dead_code)]
 impl Ranges {
-    /// Merges all recent ranges, so that the trees tell everything.
-    pub(crate) fn settle(&mut self, scratch: &mut Scratch) {
-        self.merge_recent(scratch);
-    }
-
-    /// Bytes in use.
-    pub(crate) fn used(&self) -> usize {
+    /// Bytes in use, counted anew.
+    fn taken(&self) -> usize {
         let taken: usize = self
             .iter()
             .filter(|range| range.2)
@@ -357,6 +412,6 @@ impl Ranges {
             free += usize::from(!in_use);
             (end, after_free) = (offset + len, !in_use);
         }
-        sound && end == self.len && free == self.sizes.iter().count()
+        sound && end == self.len && free == self.sizes.iter().count() && self.used == self.taken()
     }
 }

@@ -16,7 +16,8 @@ mod tests {
             Part,
             Ranges,
             Scratch,
-            TakeError, //
+            TakeError,
+            Walk, //
         },
         testbed::Failed, //
     };
@@ -51,6 +52,29 @@ mod tests {
         }
         ranges.settle(&mut Scratch::new());
         assert_eq!((ranges.used(), ranges.iter().count()), (0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_walk_shows_free_ranges_from_the_largest_on() -> Result<(), Failed> {
+        let mut ranges = Ranges::new(1024, Nodes::new()?);
+        let (a, b) = (take(&mut ranges, 100)?, take(&mut ranges, 8)?);
+        let (c, d) = (take(&mut ranges, 40)?, take(&mut ranges, 8)?);
+        give(&mut ranges, a);
+        give(&mut ranges, c);
+        ranges.settle(&mut Scratch::new());
+        let mut walk = Walk::default();
+        assert_eq!(ranges.next_free(&mut walk, 48), Some(160..1024));
+        walk.below(208);
+        assert_eq!(ranges.next_free(&mut walk, 48), Some(160..208));
+        walk.below(207);
+        assert_eq!(ranges.next_free(&mut walk, 48), Some(0..104));
+        walk.below(0);
+        assert_eq!(ranges.next_free(&mut walk, 48), None);
+        assert_eq!(ranges.used(), 16);
+        give(&mut ranges, b);
+        give(&mut ranges, d);
+        assert_eq!(ranges.used(), 0);
         Ok(())
     }
 

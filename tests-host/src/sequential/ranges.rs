@@ -7,6 +7,7 @@ use crate::core::ranges::{
     Ranges,
     Scratch,
     TakeError,
+    Walk,
     GRAIN, //
 };
 use proptest::prelude::*;
@@ -139,6 +140,29 @@ fn run(len: usize, steps: Vec<Step>, settled: bool) {
         .map(|run| (run.0 * GRAIN, run.1 * GRAIN))
         .collect();
     assert_eq!(free, wanted);
+    for least in [GRAIN, 5 * GRAIN] {
+        let seen = walk(&ranges, least, usize::MAX);
+        let mut large = free.clone();
+        large.retain(|range| range.1 >= least);
+        large.sort_by_key(|range| std::cmp::Reverse((range.1, range.0)));
+        assert_eq!(seen, large);
+        // In pieces, from the end of each range on, nothing is missed but what is too small.
+        let pieces = walk(&ranges, least, 3 * GRAIN);
+        let sum = |ranges: &[(usize, usize)]| ranges.iter().map(|range| range.1).sum::<usize>();
+        assert!(sum(&pieces) <= sum(&large));
+        assert!(sum(&pieces) + least * large.len() >= sum(&large));
+    }
+}
+
+/// Offset and size of what a walk shows of the ranges, at most `piece` bytes at a time.
+fn walk(ranges: &Ranges, least: usize, piece: usize) -> Vec<(usize, usize)> {
+    let (mut walk, mut seen) = (Walk::default(), Vec::new());
+    while let Some(range) = ranges.next_free(&mut walk, least) {
+        let start = range.start.max(range.end.saturating_sub(piece));
+        seen.push((start, range.end - start));
+        walk.below(start);
+    }
+    seen
 }
 
 proptest! {
@@ -153,6 +177,49 @@ proptest! {
     fn is_best_fit_from_the_low_end(len in 0usize..2000, steps in steps()) {
         run(len, steps, true);
     }
+}
+
+/// Whatever happens between two steps of a walk: what it shows is free, and it ends.
+#[test]
+fn a_walk_bears_changes() {
+    let mut ranges = new(100 * GRAIN);
+    let parts: Vec<Part> = (0..10)
+        .map(|_| take(&mut ranges, 10 * GRAIN).unwrap())
+        .collect();
+    let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+    for gone in [1, 2, 3, 5, 7, 8] {
+        give(&mut ranges, parts[gone].take().unwrap());
+    }
+    settle(&mut ranges);
+    let mut walk = Walk::default();
+    let first = ranges.next_free(&mut walk, GRAIN).unwrap();
+    assert_eq!(first, 10 * GRAIN..40 * GRAIN);
+    walk.below(30 * GRAIN);
+    // The rest of it is shown only as long as it is the same range.
+    assert_eq!(
+        ranges.next_free(&mut walk, GRAIN),
+        Some(10 * GRAIN..30 * GRAIN)
+    );
+    walk.below(20 * GRAIN);
+    let taken = take(&mut ranges, 25 * GRAIN).unwrap();
+    assert_eq!(taken.offset(), 10 * GRAIN);
+    assert_eq!(
+        ranges.next_free(&mut walk, GRAIN),
+        Some(70 * GRAIN..90 * GRAIN)
+    );
+    walk.below(70 * GRAIN);
+    give(&mut ranges, taken);
+    settle(&mut ranges);
+    assert_eq!(
+        ranges.next_free(&mut walk, GRAIN),
+        Some(50 * GRAIN..60 * GRAIN)
+    );
+    walk.below(50 * GRAIN);
+    assert_eq!(ranges.next_free(&mut walk, GRAIN), None);
+    for part in parts.into_iter().flatten() {
+        give(&mut ranges, part);
+    }
+    assert_eq!(ranges.used(), 0);
 }
 
 #[test]
