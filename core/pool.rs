@@ -9,8 +9,30 @@
 //! Which bytes are in use is [`super::ranges`]'s matter, what they are made of is that of the
 //! [`PageStore`], which the personality brings. Errors are of this layer ([`PoolError`]).
 //!
-//! Locks: `pool`, a leaf spinlock around the ranges. Pages are populated and filled, and memory is
-//! allocated and freed, outside it.
+//! # Pages of free ranges
+//!
+//! They stay with the pool for the next message, until somebody needs memory ([`Pool::reclaim`]):
+//! the kernel, when it runs short ([`super::reclaim`]); a slice for which there are no more pages;
+//! the pool itself, when more than [`KEEP`] of them lie idle.
+//!
+//! To give pages back takes three steps. Under the lock of the ranges, pages that lie wholly in a
+//! free range are *condemned*, which takes nothing from anybody. Then they are taken out of all
+//! mappings. Then those that are still condemned are put. A slice that is reserved in the meantime
+//! finds its pages there and acquits them by populating them: no sender waits, nobody is refused
+//! because of pages on their way out, and a page that goes is in no mapping any more when the next
+//! one takes its place.
+//!
+//! # What a receiver can see
+//!
+//! A fresh page holds zeroes, and so does the end of a slice behind its length. The other bytes of a
+//! slice are what the sender writes, and until then what earlier slices of this pool left there. A
+//! freed slice stays readable in the receiver's mapping until its bytes are used again or its pages
+//! given back, unless it was to be cleared ([`Slice::clear_on_drop`]). All of this was addressed to
+//! this receiver; no byte of another pool is ever in it, since pages go from pool to pool through
+//! the page allocator only.
+//!
+//! Locks: `pool`, a spinlock around the ranges, under which only pages are condemned; else a leaf.
+//! Pages are populated and filled, and memory is allocated and freed, outside it.
 
 #![deny(unsafe_code)]
 
@@ -26,20 +48,34 @@ use super::{
         Part,
         Ranges,
         Scratch,
-        TakeError, //
+        TakeError,
+        Walk, //
     },
+    stats::Counter,
     sync::{
         assert_unlocked,
+        fifo::{
+            impl_fifo_item,
+            FifoLink, //
+        },
         new_spinlock,
         pin_data,
         pin_init,
         try_arc,
+        Acquire,
         AllocError,
         Arc,
+        Atomic,
+        Relaxed,
+        Release,
         SpinLock,
         PAGE_SIZE, //
     },
 };
+
+/// So many pages may lie idle in a pool: 4 MiB of pages of 4 KiB. With more, half of it stays. A
+/// burst of messages is not to cost its receiver memory for ever, nor each message a page fault.
+pub(crate) const KEEP: usize = 1024;
 
 /// No page could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +83,45 @@ pub(crate) struct NoMemory;
 
 /// The pages of a pool.
 pub(crate) trait PageStore: Send + Sync + 'static {
+    /// Pages that may be about to be given back.
+    type Condemned;
+
     /// Size in bytes.
     fn len(&self) -> usize;
 
-    /// Makes sure that there is a page behind each byte of the range; may sleep.
+    /// How many pages there are. Exact only as long as nobody makes any or gives any back.
+    fn present(&self) -> usize;
+
+    /// Makes sure that there is a page behind each byte of the range, and stays; may sleep.
     ///
     /// May be called again, and at the same time, for pages that there are already. A fresh page
-    /// holds zeroes.
+    /// holds zeroes; one that was condemned is not any more. Pages made before an error stay.
     fn populate(&self, offset: usize, len: usize) -> Result<(), NoMemory>;
 
     /// Lets `access` read and write bytes of one page; may sleep.
     ///
     /// The pool calls it only for bytes of a populated slice, and never twice at once for one byte.
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R;
+
+    /// Condemns some pages that lie wholly in `range`, the last first. Returns them, and where the
+    /// range ends that has not been looked at, at least one page before the end of `range` unless
+    /// that is the start.
+    ///
+    /// Called under a spinlock, so it does not sleep; not before what was condemned is evicted.
+    fn condemn(&self, range: Range<usize>) -> (Self::Condemned, usize);
+
+    /// Takes what is condemned out of all mappings, and gives back what still is, then. Returns how
+    /// many pages that were; may sleep.
+    fn evict(&self, condemned: Self::Condemned) -> usize;
+}
+
+/// What may be done to get a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Nothing: whoever has it may be waiting for the caller to find memory.
+    Try,
+    /// Waiting.
+    Wait,
 }
 
 /// Why no slice was reserved; nothing changed.
@@ -97,10 +159,21 @@ pub(crate) enum AccessError<E> {
 /// The memory of one receiver.
 #[pin_data]
 pub(crate) struct Pool<S: PageStore> {
+    /// Place among the pools that the kernel may ask for memory.
+    #[pin]
+    link: FifoLink,
     #[pin]
     ranges: SpinLock<Ranges>,
+    /// Bytes in use, to be read without the lock.
+    used: Atomic<usize>,
+    /// Somebody is giving pages back.
+    reclaiming: Atomic<bool>,
     len: usize,
     store: S,
+}
+
+impl_fifo_item! {
+    impl{S: PageStore} FifoItem<0> for Pool<S> { self.link }
 }
 
 impl<S: PageStore> Pool<S> {
@@ -108,6 +181,9 @@ impl<S: PageStore> Pool<S> {
     pub(crate) fn new(store: S) -> Result<Arc<Self>, AllocError> {
         let ranges = Ranges::new(store.len(), Nodes::new()?);
         try_arc(pin_init!(Self {
+            link <- FifoLink::new(),
+            used: Atomic::new(0),
+            reclaiming: Atomic::new(false),
             len: ranges.len(),
             ranges <- new_spinlock!(ranges, "bus1::Pool::pool"),
             store,
@@ -154,16 +230,68 @@ impl<S: PageStore> Pool<S> {
             pool: this.clone(),
             charge,
         };
-        this.store.populate(slice.offset(), price as usize)?;
+        let offset = slice.offset();
+        if this.store.populate(offset, price as usize).is_err() {
+            // Idle pages of the pool count against the limit that the missing ones have met.
+            this.reclaim(usize::MAX, Effort::Wait);
+            if let Err(error) = this.store.populate(offset, price as usize) {
+                // And so would those that were made for nothing.
+                drop(slice);
+                this.reclaim(usize::MAX, Effort::Wait);
+                return Err(error.into());
+            }
+        }
         slice.zero_range(len..price as usize);
         Ok(slice)
+    }
+
+    /// About how many pages could be given back: never less than there are in free ranges.
+    pub(crate) fn freeable(&self) -> usize {
+        let used = self.used.load(Relaxed).div_ceil(PAGE_SIZE);
+        self.store.present().saturating_sub(used)
+    }
+
+    /// Gives back about `most` pages of free ranges, if there are so many; returns how many. May
+    /// sleep, but does not allocate. Does nothing while somebody else is doing it.
+    pub(crate) fn reclaim(&self, most: usize, effort: Effort) -> usize {
+        if self.freeable() == 0 || self.reclaiming.cmpxchg(false, true, Acquire).is_err() {
+            return 0;
+        }
+        let (mut given, mut walk) = (0, Walk::default());
+        while given < most {
+            let Some(condemned) = self.condemn(&mut walk, effort) else {
+                break;
+            };
+            given += self.store.evict(condemned);
+        }
+        self.reclaiming.store(false, Release);
+        Counter::PagesReclaimed.add(given);
+        given
+    }
+
+    /// Condemns the next pages, if there are any and the lock is to be had.
+    fn condemn(&self, walk: &mut Walk, effort: Effort) -> Option<S::Condemned> {
+        // What the merges leave over is freed after unlock.
+        let mut scratch = Scratch::new();
+        let mut ranges = match effort {
+            Effort::Try => self.ranges.try_lock()?,
+            Effort::Wait => self.ranges.lock(),
+        };
+        ranges.settle(&mut scratch);
+        let range = ranges.next_free(walk, PAGE_SIZE)?;
+        let (condemned, end) = self.store.condemn(range);
+        walk.below(end);
+        Some(condemned)
     }
 
     fn take(&self, len: usize) -> Result<Part, PoolError> {
         let mut scratch = Scratch::new();
         // Filled once, it is enough; most requests do without.
         loop {
-            let taken = self.ranges.lock().take(len, &mut scratch);
+            let mut ranges = self.ranges.lock();
+            let taken = ranges.take(len, &mut scratch);
+            self.used.store(ranges.used(), Relaxed);
+            drop(ranges);
             match taken {
                 Ok(part) => return Ok(part),
                 Err(TakeError::NoSpace) => return Err(PoolError::NoSpace),
@@ -174,7 +302,14 @@ impl<S: PageStore> Pool<S> {
 
     fn give(&self, part: Part) {
         let mut scratch = Scratch::new();
-        self.ranges.lock().give(part, &mut scratch);
+        let mut ranges = self.ranges.lock();
+        ranges.give(part, &mut scratch);
+        self.used.store(ranges.used(), Relaxed);
+        drop(ranges);
+        let idle = self.freeable();
+        if idle > KEEP {
+            self.reclaim(idle - KEEP / 2, Effort::Wait);
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum Counter {
     Multicasts,
     /// Undecided entries that a reader pushed out of its way.
     Pushes,
+    /// Pages of free ranges that pools have given back.
+    PagesReclaimed,
     /// Peers there are.
     PeersAlive,
     /// Nodes there are.
@@ -49,7 +51,7 @@ pub(crate) enum Counter {
 
 impl Counter {
     /// All, with the names under which they are shown.
-    const ALL: [(Self, &'static str); 12] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::Queued, "queued"),
         (Self::Parked, "parked"),
         (Self::Superseded, "superseded"),
@@ -58,6 +60,7 @@ impl Counter {
         (Self::Codes, "codes"),
         (Self::Multicasts, "multicasts"),
         (Self::Pushes, "pushes"),
+        (Self::PagesReclaimed, "pages-reclaimed"),
         (Self::PeersAlive, "peers-alive"),
         (Self::NodesAlive, "nodes-alive"),
         (Self::HandlesAlive, "handles-alive"),
@@ -67,6 +70,11 @@ impl Counter {
     /// Counts one.
     pub(super) fn count(self) {
         tally(self as usize, 1);
+    }
+
+    /// Counts several.
+    pub(super) fn add(self, several: usize) {
+        tally(self as usize, several as i64);
     }
 }
 

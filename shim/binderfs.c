@@ -175,7 +175,7 @@ static struct inode *make_device(struct super_block *sb, const char *name)
 		atomic_dec(&instance->nr_devices);
 		return inode;
 	}
-	device = binder->device_new(name);
+	device = binder->device_new(binder->root, name);
 	if (IS_ERR(device)) {
 		iput(inode);
 		return device;

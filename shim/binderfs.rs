@@ -9,7 +9,8 @@
 
 use core::{
     marker::PhantomData,
-    pin::Pin, //
+    pin::Pin,
+    ptr, //
 };
 use kernel::{
     error::to_result,
@@ -34,10 +35,13 @@ pub(crate) trait DeviceFs: FileOps {
     /// Names of the files in `features/`, each of which says `1`. Only what works.
     const FEATURES: &'static [&'static CStr];
 
+    /// What all devices share.
+    type Root: Send + Sync + 'static;
+
     /// Makes what the device node `name` stands for: when the file system is mounted, and when
     /// somebody adds a device. May sleep. The value is dropped when the node is removed or the
     /// file system unmounted, and no file of it is open any more.
-    fn new_device(name: &CStr) -> Result<Arc<Self::Device>>;
+    fn new_device(root: &Self::Root, name: &CStr) -> Result<Arc<Self::Device>>;
 }
 
 /// The table that C keeps a pointer to.
@@ -46,10 +50,12 @@ struct Ops<T: DeviceFs> {
     #[pin]
     raw: Opaque<abi::bus1_binderfs_ops>,
     features: KVec<*const c_char>,
+    root: KBox<T::Root>,
     _owner: PhantomData<fn(T)>,
 }
 
-// SAFETY: Neither table nor list is written after it was made; the strings are static.
+// SAFETY: Neither table nor list is written after it was made; the strings are static. The root may
+// be shared between threads.
 unsafe impl<T: DeviceFs> Send for Ops<T> {}
 
 // SAFETY: As above.
@@ -58,10 +64,11 @@ unsafe impl<T: DeviceFs> Sync for Ops<T> {}
 impl<T: DeviceFs> Ops<T> {
     /// # Safety
     ///
-    /// C calls it with a string that is valid during the call.
-    unsafe extern "C" fn device_new(name: *const c_char) -> *mut c_void {
-        // SAFETY: By the precondition.
-        match T::new_device(unsafe { CStr::from_char_ptr(name) }) {
+    /// C calls it with the root of the table, and a string that is valid during the call.
+    unsafe extern "C" fn device_new(root: *const c_void, name: *const c_char) -> *mut c_void {
+        // SAFETY: By the precondition; the table lives while the file system is registered.
+        let (root, name) = unsafe { (&*root.cast::<T::Root>(), CStr::from_char_ptr(name)) };
+        match T::new_device(root, name) {
             Ok(device) => device.into_foreign(),
             Err(error) => error.to_ptr(),
         }
@@ -88,7 +95,7 @@ impl<T: DeviceFs> FsRegistration<T> {
     ///
     /// EBUSY if another driver has the name, EOPNOTSUPP if the kernel does not export the hooks
     /// that its security modules want called: then a line in the log says so.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(root: T::Root) -> Result<Self> {
         if !security::has_hooks() {
             pr_err!(
                 "this kernel does not export the security hooks of binder: no Binder devices\n"
@@ -99,7 +106,9 @@ impl<T: DeviceFs> FsRegistration<T> {
         for name in T::FEATURES {
             features.push(name.as_char_ptr(), GFP_KERNEL)?;
         }
+        let root = KBox::new(root, GFP_KERNEL)?;
         let raw = abi::bus1_binderfs_ops {
+            root: ptr::from_ref::<T::Root>(&root).cast(),
             fops: T::table().as_ptr(),
             device_new: Some(Ops::<T>::device_new),
             device_put: Some(Ops::<T>::device_put),
@@ -110,6 +119,7 @@ impl<T: DeviceFs> FsRegistration<T> {
             try_pin_init!(Ops {
                 raw: Opaque::new(raw),
                 features,
+                root,
                 _owner: PhantomData,
             }),
             GFP_KERNEL,

@@ -17,7 +17,11 @@ use kernel::{
     bindings,
     error::to_result,
     fs::File,
-    mm::virt::VmaNew,
+    mm::virt::{
+        flags,
+        vm_flags_t,
+        VmaNew, //
+    },
     module::this_module,
     prelude::*,
     seq_file::SeqFile,
@@ -35,9 +39,12 @@ use kernel::{
     },
 };
 
-use super::wait::{
-    PollMask,
-    PollTable, //
+use super::{
+    pages::Pages,
+    wait::{
+        PollMask,
+        PollTable, //
+    },
 };
 
 /// What a personality does with the open files of its devices.
@@ -67,6 +74,13 @@ pub(crate) trait FileOps: Sized + 'static {
     /// Maps the file. Called with the mmap lock of the caller held for writing.
     fn mmap(data: ArcBorrow<'_, Self::Data>, area: &VmaNew) -> Result;
 
+    /// Names the pool that the file was mapped to with
+    /// [`Mapping::Pinned`](super::mapping::Mapping::Pinned): from then on always the same, and
+    /// there as long as the data is.
+    fn pinned(_data: &Self::Data) -> Option<&Pages> {
+        None
+    }
+
     /// Registers the poller with the wait queues that matter, then returns what is ready.
     fn poll(data: ArcBorrow<'_, Self::Data>, table: &PollTable<'_>) -> PollMask;
 
@@ -82,6 +96,9 @@ pub(crate) trait FileOps: Sized + 'static {
         drop(data);
     }
 }
+
+/// What makes the kernel count an area as one through which the file may be written.
+const SHARED_MAYWRITE: vm_flags_t = flags::SHARED | flags::MAYWRITE;
 
 type OpenFn = unsafe extern "C" fn(*mut bindings::inode, *mut bindings::file) -> c_int;
 type SeekFn =
@@ -198,7 +215,10 @@ impl<T: FileOps> Table<T> {
     /// # Safety
     ///
     /// Called by the kernel, once, after all other uses of the file.
-    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    unsafe extern "C" fn release(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // `mmap` may have lent the file the address space of a pool, which may go now.
+        // SAFETY: Nobody else uses a file in its release.
+        unsafe { (*file).f_mapping = (*inode).i_mapping };
         // SAFETY: `open` stored the reference, and nobody uses it any more.
         T::release(unsafe { Arc::<T::Data>::from_foreign((*file).private_data) });
         0
@@ -257,7 +277,14 @@ impl<T: FileOps> Table<T> {
     ) -> c_int {
         // SAFETY: By the precondition.
         let (data, area) = unsafe { (Self::data(file), VmaNew::from_raw(vma)) };
-        errno(T::mmap(data, area))
+        let writable = area.flags() & SHARED_MAYWRITE == SHARED_MAYWRITE;
+        let result = T::mmap(data, area).and_then(|()| match T::pinned(&data) {
+            // SAFETY: `pinned` returns a reference that is valid as long as one to the data; that
+            // one is valid until `release`, which ends the use of the pool's address space.
+            Some(pages) => unsafe { pages.adopt(file, writable) },
+            None => Ok(()),
+        });
+        errno(result)
     }
 
     /// # Safety

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages and who pays for them: inlines and allocation flags.
+ * Pages, who pays for them, and whose address space they are in: inlines,
+ * macros and allocation flags.
  */
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 
 #include "abi.h"
 
@@ -48,4 +52,43 @@ void bus1_page_get(struct page *page)
 void bus1_page_put(struct page *page)
 {
 	put_page(page);
+}
+
+/* For the tables of a pool: zeroes, on the terms of its pages. */
+void *bus1_table_alloc(size_t size)
+{
+	return kzalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+}
+
+void bus1_page_lock(struct page *page)
+{
+	lock_page(page);
+}
+
+bool bus1_page_trylock(struct page *page)
+{
+	return trylock_page(page);
+}
+
+/*
+ * Makes an area that @file is being mapped by belong to another address space.
+ * @writable: the caller's mmap_region() has counted the area as one that may
+ * become writable, and is going to take that back from the space it finds then
+ */
+void bus1_file_adopt(struct file *file, struct address_space *space,
+		     bool writable)
+{
+	struct address_space *old = file->f_mapping;
+
+	if (writable) {
+		mapping_allow_writable(space);
+		mapping_unmap_writable(old);
+	}
+	WRITE_ONCE(file->f_mapping, space);
+}
+
+/* The name is not a format. */
+struct shrinker *bus1_shrinker_alloc(const char *name)
+{
+	return shrinker_alloc(0, "%s", name);
 }

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages of a receive pool, and their mapping into the receiver.
+//! The pages of a receive pool.
 //!
 //! [`Pages`] owns an array of pages that start out missing. A sender makes those that its slice
 //! needs ([`Pages::populate`]) and writes them through a temporary kernel mapping
-//! ([`Pages::with`]); the receiver's read-only mapping faults them in. A page that exists stays
-//! until the pool is gone, so that the next message finds it. The array knows nothing of slices: who
-//! may touch which bytes is decided by the range allocator above.
+//! ([`Pages::with`]); the receiver's read-only mapping ([`super::mapping`]) faults them in. A page
+//! stays until the pool is gone, or is given back ([`Pages::condemn`], [`Pages::evict`]). The array
+//! knows nothing of slices: who may touch which bytes, and which pages nobody needs, is decided by
+//! the range allocator above.
 //!
-//! No page table is touched here: the fault handler names a page. A mapping keeps the array alive, so
-//! what was there stays readable when the owner is gone.
+//! # Giving a page back
+//!
+//! It must be in no mapping when it goes. Whoever maps a page has it locked from the moment when he
+//! finds it in the array until it is in his page table; so a page that is condemned is locked first,
+//! then unmapped, and unlocked when it has left the array, or has been acquitted. Who waited for
+//! the lock looks the page up once more. Populating takes no page lock: it only acquits.
 //!
 //! Pages, and the tables that hold them, are charged to the memory cgroup of the task that made the
 //! pool, the receiver, no matter who sends.
 //!
 //! Locks: `slots` (spin) guards the array; it is a leaf, and nothing is allocated or freed under it.
+//! Page locks are tried under it, never waited for.
 
 use core::{
     mem,
+    ops::Range,
     ptr::{
         self,
         NonNull, //
@@ -27,8 +34,6 @@ use kernel::{
     bindings,
     error::from_err_ptr,
     fs::File,
-    mm::virt::VmaNew,
-    module::this_module,
     new_spinlock,
     page::{
         PAGE_SHIFT,
@@ -44,11 +49,20 @@ use kernel::{
         Arc,
         SetOnce,
         SpinLock, //
-    },
-    types::ForeignOwnable, //
+    }, //
 };
 
-use super::abi;
+use super::{
+    abi,
+    mapping::POOL_FILE,
+    page::{
+        all_zeroed,
+        zeroed,
+        LockedPage,
+        PageRef,
+        Payer, //
+    },
+};
 
 /// Slots in one table of the array: 2 MiB of pool with pages of 4 KiB.
 const FAN_OUT: usize = 512;
@@ -56,89 +70,8 @@ const FAN_OUT: usize = 512;
 /// Largest pool, in bytes.
 const MAX_BYTES: usize = 1 << 32;
 
-/// A reference to a page.
-///
-/// # Invariants
-///
-/// The pointer owns one reference of the page's count.
-#[repr(transparent)]
-struct PageRef(NonNull<bindings::page>);
-
-// SAFETY: `PageRef` has the layout of `NonNull`, so `None` is a null pointer.
-unsafe impl pin_init::ZeroableOption for PageRef {}
-
-// SAFETY: A page may be used and freed by any thread.
-unsafe impl Send for PageRef {}
-
-impl PageRef {
-    /// Allocates a zeroed page, charged to the cgroup that is active (see [`Payer`]).
-    fn new() -> Option<Self> {
-        // INVARIANT: A new page comes with one reference.
-        // SAFETY: Process context; the callers hold no lock.
-        NonNull::new(unsafe { abi::bus1_page_alloc() }).map(Self)
-    }
-
-    fn as_ptr(&self) -> *mut bindings::page {
-        self.0.as_ptr()
-    }
-
-    /// Gives the reference away.
-    fn into_raw(self) -> *mut bindings::page {
-        let raw = self.as_ptr();
-        mem::forget(self);
-        raw
-    }
-}
-
-impl Clone for PageRef {
-    fn clone(&self) -> Self {
-        // INVARIANT: The call takes the reference that the new value owns.
-        // SAFETY: By the invariant the page is alive.
-        unsafe { abi::bus1_page_get(self.as_ptr()) };
-        Self(self.0)
-    }
-}
-
-impl Drop for PageRef {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant the reference is ours.
-        unsafe { abi::bus1_page_put(self.as_ptr()) };
-    }
-}
-
-/// A reference to the memory cgroup that pays, null without cgroups.
-struct Payer(*mut bindings::mem_cgroup);
-
-// SAFETY: The reference count of a cgroup is atomic.
-unsafe impl Send for Payer {}
-
-// SAFETY: It is only read.
-unsafe impl Sync for Payer {}
-
-impl Payer {
-    /// Takes the memory cgroup of the calling task.
-    fn current() -> Self {
-        // SAFETY: There is always a current task.
-        Self(unsafe { abi::bus1_memcg_of_current() })
-    }
-
-    /// Makes accounted allocations of the calling task pay into this cgroup while `f` runs.
-    fn charged<R>(&self, f: impl FnOnce() -> R) -> R {
-        // SAFETY: The reference keeps the cgroup alive until the outer one is restored.
-        let outer = unsafe { abi::bus1_memcg_enter(self.0) };
-        let result = f();
-        // SAFETY: Restores what was set before, in the same task.
-        unsafe { abi::bus1_memcg_leave(outer) };
-        result
-    }
-}
-
-impl Drop for Payer {
-    fn drop(&mut self) {
-        // SAFETY: The reference is ours; null is allowed.
-        unsafe { abi::bus1_memcg_put(self.0) };
-    }
-}
+/// So many pages are condemned at one time: as many as a mask has bits.
+const BATCH: usize = 32;
 
 type Slots = [Option<PageRef>; FAN_OUT];
 
@@ -146,6 +79,10 @@ type Slots = [Option<PageRef>; FAN_OUT];
 /// little, and one that is not used nothing.
 struct Table {
     levels: KVec<Option<KBox<Slots>>>,
+    /// Where the pages start that are condemned, if any are.
+    first: usize,
+    /// Which of the pages from there on are: a bit for each.
+    condemned: u32,
 }
 
 impl Table {
@@ -163,20 +100,50 @@ impl Table {
             .as_mut()?
             .get_mut(index % FAN_OUT)
     }
+
+    /// The last index of `range` with a page, of those in one level: else where that level, or the
+    /// gap of levels behind it, begins.
+    fn last(&self, mut range: Range<usize>) -> Result<usize, usize> {
+        while let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) {
+            let start = (last / FAN_OUT * FAN_OUT).max(range.start);
+            if self.levels.get(last / FAN_OUT).is_some_and(Option::is_some) {
+                let found = (start..=last).rfind(|index| self.slot(*index).is_some());
+                return found.ok_or(start);
+            }
+            range.end = start;
+        }
+        Err(range.start)
+    }
+
+    /// Keeps the page at `index` from being given back.
+    fn acquit(&mut self, index: usize) {
+        if self.condemned != 0 && (self.first..self.first + BATCH).contains(&index) {
+            self.condemned &= !(1 << (index - self.first));
+        }
+    }
+
+    /// Takes the table of a level if nothing is left in it.
+    fn take_empty(&mut self, level: usize) -> Option<KBox<Slots>> {
+        self.levels
+            .get_mut(level)?
+            .take_if(|slots| slots.iter().all(Option::is_none))
+    }
 }
 
 /// What the owner and all mappings share.
 #[pin_data]
-struct Inner {
+pub(super) struct Inner {
     #[pin]
     slots: SpinLock<Table>,
-    /// The file that holds detached mappings, made with the first of them: an inode for every
+    /// How many pages there are; changed under the lock.
+    present: Atomic<usize>,
+    /// The file whose address space is the pool's, made with the first mapping: an inode for every
     /// idle peer would be a waste.
     file: SetOnce<ARef<File>>,
     payer: Payer,
     len: usize,
     /// A mapping that was to be the only one is gone, or a part of it.
-    torn: Atomic<bool>,
+    pub(super) torn: Atomic<bool>,
 }
 
 impl Inner {
@@ -185,43 +152,51 @@ impl Inner {
         self.slots.lock().slot(index).cloned()
     }
 
-    /// Makes sure that there is a page at `index`.
-    fn fill(&self, index: usize) -> Result {
-        if self.slots.lock().slot(index).is_some() {
-            return Ok(());
-        }
-        self.make_level(index / FAN_OUT)?;
-        let mut page = Some(PageRef::new().ok_or(ENOMEM)?);
-        let mut table = self.slots.lock();
-        let slot = table.slot_mut(index).ok_or(EFAULT)?;
-        if slot.is_none() {
-            *slot = page.take();
-        }
-        // If somebody else was faster, our page is freed after unlock.
-        drop(table);
-        Ok(())
-    }
-
-    /// Makes sure that there is a table for the slots of `level`.
-    fn make_level(&self, level: usize) -> Result {
-        let mut levels = KVec::new();
-        let table = self.slots.lock();
-        let (top, bottom) = (
-            table.levels.is_empty(),
-            table.levels.get(level).is_none_or(Option::is_none),
-        );
-        drop(table);
-        if top {
-            let nr = (self.len >> PAGE_SHIFT).div_ceil(FAN_OUT);
-            levels.reserve(nr, GFP_KERNEL_ACCOUNT)?;
-            for _ in 0..nr {
-                levels.push_within_capacity(None)?;
+    /// Returns the page at `index`, locked and in the array for as long as it is; sleeps.
+    pub(super) fn locked(&self, index: usize) -> Option<LockedPage> {
+        loop {
+            let page = self.page(index)?.lock();
+            // It may have been given back while we waited.
+            if page.is(self.slots.lock().slot(index)) {
+                return Some(page);
             }
         }
-        let mut slots = match bottom {
-            true => Some(KBox::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?),
-            false => None,
-        };
+    }
+
+    /// Makes sure that there is a page at `index`, and that it stays.
+    fn fill(&self, index: usize) -> Result {
+        let mut page = None;
+        loop {
+            // What is taken from `page`, or left over in it, is dropped after unlock.
+            let mut table = self.slots.lock();
+            table.acquit(index);
+            match table.slot_mut(index) {
+                Some(Some(_)) => return Ok(()),
+                Some(slot) if page.is_some() => {
+                    *slot = page.take();
+                    self.present.add(1, Relaxed);
+                    return Ok(());
+                }
+                Some(_) => {
+                    drop(table);
+                    page = Some(PageRef::new().ok_or(ENOMEM)?);
+                }
+                None => {
+                    drop(table);
+                    self.make_level(index / FAN_OUT)?;
+                }
+            }
+        }
+    }
+
+    /// Makes a table for the slots of `level`, which is gone again when its last page goes.
+    fn make_level(&self, level: usize) -> Result {
+        let mut levels = KVec::new();
+        if self.slots.lock().levels.is_empty() {
+            let nr = (self.len >> PAGE_SHIFT).div_ceil(FAN_OUT);
+            levels = all_zeroed(nr).ok_or(ENOMEM)?;
+        }
+        let mut slots = Some(zeroed().ok_or(ENOMEM)?);
         let mut table = self.slots.lock();
         // Where somebody else was faster, ours is freed after unlock.
         if table.levels.is_empty() {
@@ -236,7 +211,7 @@ impl Inner {
     }
 
     /// Returns the pool's file, which is made by the first caller.
-    fn file(&self) -> Result<&ARef<File>> {
+    pub(super) fn file(&self) -> Result<&ARef<File>> {
         if let Some(file) = self.file.as_ref() {
             return Ok(file);
         }
@@ -244,7 +219,7 @@ impl Inner {
         let raw = from_err_ptr(unsafe {
             abi::anon_inode_create_getfile(
                 c"[bus1-pool]".as_char_ptr(),
-                &POOL_FILE.0,
+                POOL_FILE.as_ptr(),
                 ptr::null_mut(),
                 bindings::O_RDONLY as c_int,
                 ptr::null(),
@@ -258,6 +233,21 @@ impl Inner {
         self.file.populate(file);
         self.file.as_ref().ok_or(ENOMEM)
     }
+
+    /// Takes `nr` pages from `first` on out of all mappings; sleeps.
+    fn unmap(&self, first: usize, nr: usize) {
+        let Some(file) = self.file.as_ref() else {
+            return;
+        };
+        // SAFETY: The file keeps its address space alive.
+        unsafe { bindings::unmap_mapping_pages((*file.as_ptr()).f_mapping, first, nr, true) };
+    }
+}
+
+/// Pages that are condemned, locked.
+pub(crate) struct Condemned {
+    first: usize,
+    pages: [Option<LockedPage>; BATCH],
 }
 
 /// The pages of one pool.
@@ -265,7 +255,7 @@ impl Inner {
 /// The owner may drop it while mappings exist: they keep what they need, and what was there stays
 /// readable.
 pub(crate) struct Pages {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// A piece of a page, mapped for the calling thread, which drops what it maps in reverse order.
@@ -295,18 +285,6 @@ impl Drop for Piece {
     }
 }
 
-/// How a pool is mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mapping {
-    /// The mapping holds the device file open, is not inherited over fork, and the offset that the
-    /// caller named is ignored. It is meant to be the only one: if any part of it goes away,
-    /// [`Pages::torn`] says so.
-    Pinned,
-    /// The mapping lets go of the device file: closing that ends the peer, while the pages stay
-    /// readable. It is inherited over fork, and there can be many.
-    Detached,
-}
-
 impl Pages {
     /// Makes a pool of `max_bytes`, rounded up to whole pages, none of which exists yet.
     ///
@@ -316,9 +294,15 @@ impl Pages {
         if max_bytes == 0 || max_bytes > MAX_BYTES {
             return Err(EINVAL);
         }
+        let table = Table {
+            levels: KVec::new(),
+            first: 0,
+            condemned: 0,
+        };
         let inner = Arc::pin_init(
             pin_init!(Inner {
-                slots <- new_spinlock!(Table { levels: KVec::new() }, "bus1_pages"),
+                slots <- new_spinlock!(table, "bus1_pages"),
+                present: Atomic::new(0),
                 file: SetOnce::new(),
                 payer: Payer::current(),
                 len: max_bytes.next_multiple_of(PAGE_SIZE),
@@ -334,7 +318,12 @@ impl Pages {
         self.inner.len
     }
 
-    /// Makes all missing pages of the range, filled with zeros. Sleeps.
+    /// Returns how many pages there are.
+    pub(crate) fn present(&self) -> usize {
+        self.inner.present.load(Relaxed)
+    }
+
+    /// Makes all missing pages of the range, filled with zeros, and acquits the others. Sleeps.
     ///
     /// EINVAL if the range is not inside the pool; ENOMEM, and then some pages may have been made:
     /// they stay, as if they had been used and freed.
@@ -383,39 +372,56 @@ impl Pages {
         })
     }
 
-    /// Attaches the pool to an area that is being mapped.
+    /// Condemns the last pages that lie wholly in `range`, if they are not being mapped at this
+    /// moment; returns them, and the offset up to which the range has not been looked at.
     ///
-    /// The area never becomes writable, never grows, and reading a missing page is SIGBUS. EPERM
-    /// if it is writable; ENOMEM or ENFILE if the pool's file can't be made.
-    pub(crate) fn map(&self, area: &VmaNew, how: Mapping) -> Result {
-        area.try_clear_maywrite().map_err(|_| EPERM)?;
-        area.set_dontexpand();
-        let raw = area.as_ptr();
-        let ops = match how {
-            Mapping::Pinned => {
-                area.set_dontcopy();
-                area.set_mixedmap();
-                // SAFETY: The area is being set up, so it is ours.
-                unsafe { (*raw).vm_pgoff = 0 };
-                &PINNED.0
-            }
-            Mapping::Detached => {
-                // SAFETY: The area is being set up, and the file is open.
-                unsafe { bindings::vma_set_file(raw, self.inner.file()?.as_ptr()) };
-                &DETACHED.0
-            }
+    /// The caller makes sure that no slice touches the range now, and that what was condemned before
+    /// has been evicted. Does not sleep.
+    pub(crate) fn condemn(&self, range: Range<usize>) -> (Condemned, usize) {
+        let whole = range.start.div_ceil(PAGE_SIZE)..range.end.min(self.inner.len) >> PAGE_SHIFT;
+        let mut condemned = Condemned {
+            first: 0,
+            pages: [const { None }; BATCH],
         };
-        // SAFETY: The area is being set up. `close` takes the reference back.
-        unsafe {
-            (*raw).vm_private_data = self.inner.clone().into_foreign();
-            (*raw).vm_ops = ops;
+        let mut table = self.inner.slots.lock();
+        let last = match table.last(whole.clone()) {
+            Ok(last) => last,
+            Err(seen) => return (condemned, (seen << PAGE_SHIFT).max(range.start)),
+        };
+        let first = (last + 1).saturating_sub(BATCH).max(whole.start);
+        (table.first, table.condemned) = (first, 0);
+        condemned.first = first;
+        for bit in 0..=last - first {
+            let page = table.slot(first + bit).cloned();
+            condemned.pages[bit] = page.and_then(PageRef::try_lock);
+            table.condemned |= u32::from(condemned.pages[bit].is_some()) << bit;
         }
-        Ok(())
+        (condemned, first << PAGE_SHIFT)
     }
 
-    /// Returns true once any part of a [`Mapping::Pinned`] has been unmapped or moved.
-    pub(crate) fn torn(&self) -> bool {
-        self.inner.torn.load(Relaxed)
+    /// Gives back those pages that nobody has populated since they were condemned, and returns how
+    /// many there were. Readers get SIGBUS until the page is made anew, with zeros. Sleeps.
+    pub(crate) fn evict(&self, condemned: Condemned) -> usize {
+        let Some(last) = condemned.pages.iter().rposition(Option::is_some) else {
+            return 0;
+        };
+        let first = condemned.first;
+        self.inner.unmap(first, last + 1);
+        let mut gone = [const { None }; BATCH];
+        let mut table = self.inner.slots.lock();
+        let mask = mem::take(&mut table.condemned);
+        for (bit, page) in gone.iter_mut().enumerate() {
+            if mask & (1 << bit) != 0 {
+                *page = table.slot_mut(first + bit).and_then(Option::take);
+            }
+        }
+        let given = gone.iter().flatten().count();
+        self.inner.present.fetch_sub(given, Relaxed);
+        // The batch may lie in two levels.
+        let empty = [first, first + last].map(|index| table.take_empty(index / FAN_OUT));
+        drop(table);
+        drop((empty, gone));
+        given
     }
 
     /// Returns the end of a range that is inside the pool.
@@ -424,89 +430,5 @@ impl Pages {
             .checked_add(len)
             .filter(|end| *end <= self.inner.len)
             .ok_or(EINVAL)
-    }
-}
-
-/// A table of the kernel's that is never written.
-struct Frozen<T>(T);
-
-// SAFETY: The tables are only read.
-unsafe impl<T> Sync for Frozen<T> {}
-
-/// The pool's own file can do nothing: it is there to be mapped, and to pin this module.
-static POOL_FILE: Frozen<bindings::file_operations> = Frozen(bindings::file_operations {
-    owner: this_module::<crate::LocalModule>().as_ptr(),
-    ..pin_init::zeroed()
-});
-
-static DETACHED: Frozen<bindings::vm_operations_struct> = Frozen(bindings::vm_operations_struct {
-    open: Some(area_open),
-    close: Some(area_close),
-    fault: Some(area_fault),
-    ..pin_init::zeroed()
-});
-
-static PINNED: Frozen<bindings::vm_operations_struct> = Frozen(bindings::vm_operations_struct {
-    open: Some(area_open),
-    close: Some(pinned_close),
-    fault: Some(area_fault),
-    ..pin_init::zeroed()
-});
-
-/// Called when an area is copied by fork, or split, or moved.
-///
-/// # Safety
-///
-/// The area was attached by [`Pages::map`], or copied from such an area.
-unsafe extern "C" fn area_open(vma: *mut bindings::vm_area_struct) {
-    // SAFETY: The area that this one was copied from still has its reference.
-    let inner = unsafe { Arc::<Inner>::borrow((*vma).vm_private_data) };
-    // SAFETY: The new area is ours during this call.
-    unsafe { (*vma).vm_private_data = Arc::from(inner).into_foreign() };
-}
-
-/// Called when an area goes away.
-///
-/// # Safety
-///
-/// The area was attached by [`Pages::map`], or copied and opened.
-unsafe extern "C" fn area_close(vma: *mut bindings::vm_area_struct) {
-    // SAFETY: Each area owns one reference and is closed once.
-    drop(unsafe { Arc::<Inner>::from_foreign((*vma).vm_private_data) });
-}
-
-/// Called when an area of [`Mapping::Pinned`], or a part of it, goes away.
-///
-/// # Safety
-///
-/// As for [`area_close`].
-unsafe extern "C" fn pinned_close(vma: *mut bindings::vm_area_struct) {
-    // SAFETY: Each area owns one reference and is closed once.
-    let inner = unsafe { Arc::<Inner>::from_foreign((*vma).vm_private_data) };
-    inner.torn.store(true, Relaxed);
-}
-
-/// Called when somebody reads a page that is not in its page table.
-///
-/// # Safety
-///
-/// The kernel calls it for an area that was attached by [`Pages::map`].
-unsafe extern "C" fn area_fault(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-    // SAFETY: The fault and its area are valid during the call, and the area has a reference.
-    let (inner, index) = unsafe {
-        let area = (*fault).__bindgen_anon_1;
-        (
-            Arc::<Inner>::borrow((*area.vma).vm_private_data),
-            area.pgoff,
-        )
-    };
-    match inner.page(index) {
-        Some(page) => {
-            // The page table keeps this reference.
-            // SAFETY: The field is there for the handler's answer.
-            unsafe { (*fault).page = page.into_raw() };
-            0
-        }
-        None => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
     }
 }

@@ -22,7 +22,7 @@ mod tests {
         testbed::*, //
     };
 
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "queued",
         "parked",
         "superseded",
@@ -31,6 +31,7 @@ mod tests {
         "codes",
         "multicasts",
         "pushes",
+        "pages-reclaimed",
         "peers-alive",
         "nodes-alive",
         "handles-alive",
@@ -38,12 +39,12 @@ mod tests {
     ];
 
     /// All numbers, in the order of [`NAMES`].
-    fn all() -> [u64; 12] {
+    fn all() -> [u64; 13] {
         NAMES.map(counted)
     }
 
     /// What a test added to each.
-    fn since(before: [u64; 12]) -> [u64; 12] {
+    fn since(before: [u64; 13]) -> [u64; 13] {
         let (mut now, mut before) = (all(), before.into_iter());
         for number in &mut now {
             *number = number.wrapping_sub(before.next().unwrap_or(0));
@@ -70,17 +71,17 @@ mod tests {
             let own = node(&owner)?;
             let link = strong(own.node(), &holder)?;
             let ready = message(own.node(), 1)?;
-            assert_eq!(since(before)[8..], [2, 1, 2, 1]);
+            assert_eq!(since(before)[9..], [2, 1, 2, 1]);
             drop(strong(own.node(), &holder)?);
-            assert_eq!(since(before)[8..], [2, 1, 2, 1]);
+            assert_eq!(since(before)[9..], [2, 1, 2, 1]);
             drop(link);
-            assert_eq!(since(before)[8..], [2, 1, 1, 1]);
+            assert_eq!(since(before)[9..], [2, 1, 1, 1]);
             drop(ready);
-            assert_eq!(since(before)[8..], [2, 1, 1, 0]);
+            assert_eq!(since(before)[9..], [2, 1, 1, 0]);
             // The owner is told, and the notice keeps the node.
             assert!(take(&owner).is_some());
         }
-        assert_eq!(since(before)[8..], [0, 0, 0, 0]);
+        assert_eq!(since(before)[9..], [0, 0, 0, 0]);
         Ok(())
     }
 

@@ -50,6 +50,7 @@ use crate::core::{
     },
     sync::{
         new_mutex,
+        new_spinlock,
         pin_data,
         pin_init,
         try_arc,
@@ -60,7 +61,9 @@ use crate::core::{
         Monotonic,
         Mutex,
         Relaxed,
-        GFP_KERNEL, //
+        SpinLock,
+        GFP_KERNEL,
+        PAGE_SIZE, //
     },
     transaction::{
         Draft,
@@ -68,7 +71,10 @@ use crate::core::{
         Outcome, //
     },
 };
-use ::core::ops::Deref;
+use ::core::ops::{
+    Deref,
+    Range, //
+};
 
 /// What a test can go wrong of, apart from what it asserts.
 #[derive(Debug)]
@@ -87,11 +93,21 @@ impl From<Failed> for kernel::error::Error {
     }
 }
 
-/// Memory that is there from the beginning.
+/// What is known of a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Missing,
+    There,
+    Condemned,
+}
+
+/// Memory of pages that come and go; those that are missing are zeroes.
 #[pin_data]
 pub(crate) struct Bytes {
     #[pin]
     bytes: Mutex<KVec<u8>>,
+    #[pin]
+    pages: SpinLock<KVec<Page>>,
     len: usize,
 }
 
@@ -99,13 +115,19 @@ pub(crate) struct Bytes {
 pub(crate) struct Store(Arc<Bytes>);
 
 impl Store {
-    fn new(len: usize) -> Result<Self, AllocError> {
+    /// Zeroes.
+    pub(crate) fn new(len: usize) -> Result<Self, AllocError> {
         let mut bytes = KVec::new();
         for _ in 0..len {
             bytes.push(0u8, GFP_KERNEL)?;
         }
+        let mut pages = KVec::new();
+        for _ in 0..len.div_ceil(PAGE_SIZE) {
+            pages.push(Page::Missing, GFP_KERNEL)?;
+        }
         try_arc(pin_init!(Bytes {
             bytes <- new_mutex!(bytes, "bus1::testbed"),
+            pages <- new_spinlock!(pages, "bus1::testbed::pages"),
             len,
         }))
         .map(Self)
@@ -113,12 +135,45 @@ impl Store {
 }
 
 impl PageStore for Store {
+    type Condemned = ();
+
     fn len(&self) -> usize {
         self.0.len
     }
 
-    fn populate(&self, _: usize, _: usize) -> Result<(), NoMemory> {
+    fn present(&self) -> usize {
+        let pages = self.0.pages.lock();
+        pages.iter().filter(|page| **page != Page::Missing).count()
+    }
+
+    fn populate(&self, offset: usize, len: usize) -> Result<(), NoMemory> {
+        let all = offset / PAGE_SIZE..(offset + len).div_ceil(PAGE_SIZE);
+        self.0.pages.lock()[all].fill(Page::There);
         Ok(())
+    }
+
+    fn condemn(&self, range: Range<usize>) -> ((), usize) {
+        let mut pages = self.0.pages.lock();
+        for index in range.start.div_ceil(PAGE_SIZE)..range.end / PAGE_SIZE {
+            if pages[index] == Page::There {
+                pages[index] = Page::Condemned;
+            }
+        }
+        ((), range.start)
+    }
+
+    fn evict(&self, (): ()) -> usize {
+        let mut bytes = self.0.bytes.lock();
+        let mut pages = self.0.pages.lock();
+        let mut gone = 0;
+        for (page, bytes) in pages.iter_mut().zip(bytes.chunks_mut(PAGE_SIZE)) {
+            if *page == Page::Condemned {
+                *page = Page::Missing;
+                bytes.fill(0);
+                gone += 1;
+            }
+        }
+        gone
     }
 
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {

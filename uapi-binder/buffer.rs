@@ -23,9 +23,9 @@ use crate::{
         message::Message,
         pool::{
             NoMemory,
-            PageStore,
-            Pool, //
+            PageStore, //
         },
+        reclaim::Member,
         sync::{
             Atomic,
             KBox,
@@ -33,10 +33,11 @@ use crate::{
         },
     },
     shim::{
-        pages,
-        pages::Mapping, //
+        mapping::Mapping,
+        pages, //
     },
 };
+use ::core::ops::Range;
 use kernel::{
     mm::virt::VmaNew,
     prelude::*,
@@ -57,8 +58,14 @@ const ALIGN: u64 = 8;
 pub(super) struct Pages(pages::Pages);
 
 impl PageStore for Pages {
+    type Condemned = pages::Condemned;
+
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn present(&self) -> usize {
+        self.0.present()
     }
 
     fn populate(&self, offset: usize, len: usize) -> Result<(), NoMemory> {
@@ -67,6 +74,14 @@ impl PageStore for Pages {
 
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
         self.0.with(offset, len, access)
+    }
+
+    fn condemn(&self, range: Range<usize>) -> (Self::Condemned, usize) {
+        self.0.condemn(range)
+    }
+
+    fn evict(&self, condemned: Self::Condemned) -> usize {
+        self.0.evict(condemned)
     }
 }
 
@@ -87,15 +102,19 @@ pub(super) fn map(peer: &Arc<BinderPeer>, area: &VmaNew) -> Result {
         return Err(EBUSY);
     }
     let len = (area.end() - area.start()).min(MAX_SIZE);
-    let pool = Pool::new(Pages(pages::Pages::new(len)?))?;
-    area.set_dontcopy();
-    pool.store().0.map(area, Mapping::Pinned)?;
+    let pool = Member::new(process.context.pools(), Pages(pages::Pages::new(len)?))?;
+    pool.pool().store().0.map(area, Mapping::Pinned)?;
     process.budget.open(len / 2);
     *mapping = Some(area.start());
-    if !peer.set_pool(pool) {
+    if !peer.set_pool(pool.pool().clone()) || !process.pool.populate(pool) {
         return Err(EBUSY);
     }
     Ok(())
+}
+
+/// The pages behind the mapping, once there is or was one.
+pub(super) fn pages(peer: &BinderPeer) -> Option<&pages::Pages> {
+    peer.pool().map(|pool| &pool.store().0)
 }
 
 /// Whether the proc has a mapping that nobody has touched since.

@@ -10,7 +10,10 @@
 
 #![deny(unsafe_code)]
 
-use super::Binder;
+use super::{
+    buffer::Pages,
+    Binder, //
+};
 use crate::{
     core::{
         anchor::Anchor,
@@ -19,7 +22,8 @@ use crate::{
             Strong, //
         },
         node::Node,
-        quota::Users, //
+        quota::Users,
+        reclaim::Pools, //
     },
     shim::cred::Uid,
 };
@@ -50,17 +54,20 @@ struct Seat {
 pub(super) struct Context {
     /// Who has procs here.
     users: Arc<Users>,
+    /// Where the mappings of all procs, of any context, are listed.
+    pools: Arc<Pools<Pages>>,
     #[pin]
     seat: Mutex<Seat>,
 }
 
 impl Context {
     /// A context without manager.
-    pub(super) fn new() -> Result<Arc<Self>> {
+    pub(super) fn new(pools: Arc<Pools<Pages>>) -> Result<Arc<Self>> {
         let users = Users::new()?;
         Arc::pin_init(
             pin_init!(Self {
                 users,
+                pools,
                 seat <- new_mutex!(Seat { manager: None, uid: None }, "bus1::binder_context"),
             }),
             GFP_KERNEL,
@@ -70,6 +77,11 @@ impl Context {
     /// Who has procs here.
     pub(super) fn users(&self) -> &Arc<Users> {
         &self.users
+    }
+
+    /// Where mappings are listed.
+    pub(super) fn pools(&self) -> &Arc<Pools<Pages>> {
+        &self.pools
     }
 
     /// The node behind handle 0, if there is a manager.

@@ -18,15 +18,19 @@ use super::{
     },
     BinderPeer, //
 };
-use crate::shim::{
-    binderfs::DeviceFs,
-    device::{
-        FileOps,
-        Table, //
-    },
-    wait::{
-        PollMask,
-        PollTable, //
+use crate::{
+    core::reclaim::Pools,
+    shim::{
+        binderfs::DeviceFs,
+        device::{
+            FileOps,
+            Table, //
+        },
+        pages::Pages,
+        wait::{
+            PollMask,
+            PollTable, //
+        },
     },
 };
 use kernel::{
@@ -74,6 +78,10 @@ impl FileOps for Device {
         buffer::map(&data.into(), area)
     }
 
+    fn pinned(data: &BinderPeer) -> Option<&Pages> {
+        buffer::pages(data)
+    }
+
     fn poll(data: ArcBorrow<'_, BinderPeer>, table: &PollTable<'_>) -> PollMask {
         let peer: Arc<BinderPeer> = data.into();
         let Ok(thread) = Thread::current(&peer) else {
@@ -102,7 +110,9 @@ impl FileOps for Device {
 impl DeviceFs for Device {
     const FEATURES: &'static [&'static CStr] = &[c"extended_error"];
 
-    fn new_device(_name: &CStr) -> Result<Arc<Context>> {
-        Context::new()
+    type Root = Arc<Pools<buffer::Pages>>;
+
+    fn new_device(pools: &Self::Root, _name: &CStr) -> Result<Arc<Context>> {
+        Context::new(pools.clone())
     }
 }

@@ -41,6 +41,7 @@ use crate::{
             Limits,
             Users, //
         },
+        reclaim::Member,
         sync::unique_id, //
     },
     shim::{
@@ -61,7 +62,8 @@ use kernel::{
         aref::ARef,
         new_mutex,
         Arc,
-        Mutex, //
+        Mutex,
+        SetOnce, //
     },
     task::{
         Pid,
@@ -105,6 +107,8 @@ pub(crate) struct Process {
     /// Where the mapping starts, once there is or was one.
     #[pin]
     pub(super) mapping: Mutex<Option<usize>>,
+    /// Has the kernel ask the mapping for memory, when it runs short.
+    pub(super) pool: SetOnce<Member<buffer::Pages>>,
     /// Memory for the end of all nodes.
     #[pin]
     verdict: Mutex<Option<Verdict>>,
@@ -151,6 +155,7 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
             nodes <- new_mutex!(RBTree::new(), "bus1::binder_nodes"),
             buffers <- new_mutex!(RBTree::new(), "bus1::binder_buffers"),
             deaths <- new_mutex!(Deaths::new(), "bus1::binder_deaths"),
+            pool: SetOnce::new(),
             mapping <- new_mutex!(None, "bus1::binder_mapping"),
             verdict <- new_mutex!(Some(verdict), "bus1::binder_verdict"),
         }),

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     core::{
         quota::Users,
+        reclaim::Pools,
         sync::Arc, //
     },
     shim::{
@@ -50,15 +51,18 @@ use kernel::{
 /// What all open files of the device share.
 pub(super) struct Device {
     /// Who has opened it.
-    users: Arc<Users>,
+    pub(super) users: Arc<Users>,
+    /// What they are sent lies here.
+    pub(super) pools: Arc<Pools<pool::Pages>>,
 }
 
 impl Device {
     /// Makes the node `/dev/bus1`, there for everybody.
-    pub(super) fn register() -> Result<MiscRegistration<Self>> {
+    pub(super) fn register(pools: Arc<Pools<pool::Pages>>) -> Result<MiscRegistration<Self>> {
         let device = Arc::new(
             Self {
                 users: Users::new()?,
+                pools,
             },
             GFP_KERNEL,
         )?;
@@ -76,7 +80,7 @@ impl FileOps for Device {
     }
 
     fn open(device: ArcBorrow<'_, Self>, file: &File) -> Result<Arc<Client>> {
-        Client::new(&device.users, file)
+        Client::new(&device, file)
     }
 
     fn ioctl(

@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 use super::{
+    device::Device,
     limits,
     native::{
         Birth,
@@ -48,6 +49,7 @@ use crate::{
             Amounts,
             Users, //
         },
+        reclaim::Member,
         sync::{
             new_mutex,
             pin_data,
@@ -95,6 +97,8 @@ pub(super) struct Turn {
 #[pin_data]
 pub(super) struct Client {
     peer: Arc<Peer<Native>>,
+    /// Has the kernel ask the pool for memory, when it runs short.
+    _pool: Member<Pages>,
     /// Number of this peer among all that were opened.
     number: u64,
     /// Number of the user who opened it, and pays.
@@ -115,11 +119,11 @@ static LAST: Atomic<u64> = Atomic::new(0);
 
 impl Client {
     /// Makes a peer for a file that is being opened.
-    pub(super) fn new(users: &Arc<Users>, file: &File) -> Result<Arc<Self>> {
+    pub(super) fn new(device: &Device, file: &File) -> Result<Arc<Self>> {
         let cred = cred::of_file(file);
         let payer = u64::from(cred::Uid::current().raw());
         let limits = limits::of_peer();
-        let seat = Users::enter(users, payer, limits::of_user(limits))?;
+        let seat = Users::enter(&device.users, payer, limits::of_user(limits))?;
         let account = Account::new(seat, limits)?;
         let identity = Identity {
             user_ns: cred::UserNs::of(&cred),
@@ -133,14 +137,15 @@ impl Client {
             ahead: None,
             end: Some(Verdict::new()?),
         };
-        let pool = pool::create()?;
+        let pool = pool::create(&device.pools)?;
         let number = LAST.fetch_add(1, Relaxed) + 1;
         let peer = Peer::new(number, account, identity, pollers.clone(), ())?;
-        peer.set_pool(pool);
+        peer.set_pool(pool.pool().clone());
         let end = peer.clone();
         let client = Arc::pin_init(
             pin_init!(Self {
                 peer,
+                _pool: pool,
                 number,
                 payer,
                 pollers,

@@ -13,13 +13,18 @@ use crate::{
             PageStore,
             Pool, //
         },
+        reclaim::{
+            Member,
+            Pools, //
+        },
         sync::Arc, //
     },
     shim::{
-        pages,
-        pages::Mapping, //
+        mapping::Mapping,
+        pages, //
     },
 };
+use ::core::ops::Range;
 use kernel::{
     mm::virt::VmaNew,
     prelude::*, //
@@ -32,8 +37,14 @@ const SIZE: usize = (1 << 29) - 1;
 pub(super) struct Pages(pages::Pages);
 
 impl PageStore for Pages {
+    type Condemned = pages::Condemned;
+
     fn len(&self) -> usize {
         SIZE
+    }
+
+    fn present(&self) -> usize {
+        self.0.present()
     }
 
     fn populate(&self, offset: usize, len: usize) -> Result<(), NoMemory> {
@@ -43,11 +54,19 @@ impl PageStore for Pages {
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
         self.0.with(offset, len, access)
     }
+
+    fn condemn(&self, range: Range<usize>) -> (Self::Condemned, usize) {
+        self.0.condemn(range)
+    }
+
+    fn evict(&self, condemned: Self::Condemned) -> usize {
+        self.0.evict(condemned)
+    }
 }
 
 /// Makes the pool of a peer that the calling task is opening, and pays for.
-pub(super) fn create() -> Result<Arc<Pool<Pages>>> {
-    Ok(Pool::new(Pages(pages::Pages::new(SIZE)?))?)
+pub(super) fn create(pools: &Arc<Pools<Pages>>) -> Result<Member<Pages>> {
+    Ok(Member::new(pools, Pages(pages::Pages::new(SIZE)?))?)
 }
 
 /// Maps a pool, to be read: `EPERM` if the area may be written or run.

@@ -3,11 +3,22 @@
 //! Parts of the engine below the order, with threads: pools and charges.
 
 use crate::core::{
-    pool::Pool,
+    pool::{
+        PageStore,
+        Pool, //
+    },
     quota::{
         Account,
         Amounts,
         Users, //
+    },
+    reclaim::{
+        Member,
+        Pools, //
+    },
+    sync::{
+        Arc,
+        PAGE_SIZE, //
     },
 };
 use crate::host::{
@@ -47,6 +58,42 @@ fn senders_fill_one_pool_at_the_same_time() {
             .into_iter()
             .for_each(|sender| sender.join().unwrap());
         assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
+    });
+}
+
+/// A sender writes while somebody gives the pages of the free range back that it has just got.
+#[test]
+fn pages_are_given_back_while_a_sender_takes_them() {
+    model(|| {
+        let users = Users::new().unwrap();
+        let limits = slices(2, 1 << 20);
+        let seat = Users::enter(&users, 1, limits).unwrap();
+        let account = Account::new(seat, limits).unwrap();
+        let pools = Pools::new().unwrap();
+        let member = Member::new(&pools, Pages::new(2 * PAGE_SIZE)).unwrap();
+        let reserve = |pool: &Arc<Pool<Pages>>, len: usize, account: &Arc<Account>| {
+            let charge = Account::charge(account, 1, slices(1, len as u32)).unwrap();
+            Pool::reserve(pool, len, charge).unwrap()
+        };
+        drop(reserve(member.pool(), 2 * PAGE_SIZE, &account));
+        let sender = {
+            let (pool, account) = (member.pool().clone(), account.clone());
+            thread::spawn(move || {
+                let mut slice = reserve(&pool, PAGE_SIZE, &account);
+                slice.write(0, &[9; 16]).unwrap();
+                slice.write(PAGE_SIZE - 16, &[9; 16]).unwrap();
+                let mut back = [0; 16];
+                slice.read(0, &mut back).unwrap();
+                assert_eq!(back, [9; 16]);
+            })
+        };
+        let given = pools.reclaim(2);
+        sender.join().unwrap();
+        assert!(given <= 2);
+        let last = pools.reclaim(2);
+        assert_eq!((member.pool().store().present(), pools.freeable()), (0, 0));
+        assert!((2..=3).contains(&(given + last)));
+        assert_eq!(account.report().used, Amounts::NONE);
     });
 }
 

@@ -43,6 +43,7 @@ mod sequential {
     mod pool;
     mod quota;
     mod ranges;
+    mod reclaim;
 }
 
 /// The KUnit suites, from the same files.
@@ -67,6 +68,7 @@ mod suites {
     mod queue;
     mod quota;
     mod ranges;
+    mod reclaim;
     mod stats;
     mod transaction;
     mod watch;

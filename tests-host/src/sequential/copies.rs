@@ -22,12 +22,15 @@ use crate::core::{
     },
 };
 use crate::host::Pages;
-use std::sync::{
-    atomic::{
-        AtomicUsize,
-        Ordering, //
+use std::{
+    ops::Range,
+    sync::{
+        atomic::{
+            AtomicUsize,
+            Ordering, //
+        },
+        Arc as Shared, //
     },
-    Arc as Shared, //
 };
 
 /// Pages that count how often one of them is mapped.
@@ -37,8 +40,14 @@ struct Counting {
 }
 
 impl PageStore for Counting {
+    type Condemned = <Pages as PageStore>::Condemned;
+
     fn len(&self) -> usize {
         self.pages.len()
+    }
+
+    fn present(&self) -> usize {
+        self.pages.present()
     }
 
     fn populate(&self, offset: usize, len: usize) -> Result<(), NoMemory> {
@@ -48,6 +57,14 @@ impl PageStore for Counting {
     fn with<R>(&self, offset: usize, len: usize, access: impl FnOnce(&mut [u8]) -> R) -> R {
         self.mapped.fetch_add(1, Ordering::Relaxed);
         self.pages.with(offset, len, access)
+    }
+
+    fn condemn(&self, range: Range<usize>) -> (Self::Condemned, usize) {
+        self.pages.condemn(range)
+    }
+
+    fn evict(&self, condemned: Self::Condemned) -> usize {
+        self.pages.evict(condemned)
     }
 }
 
