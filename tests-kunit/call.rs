@@ -23,7 +23,8 @@ mod tests {
             },
             transaction::{
                 Draft,
-                Outcome, //
+                Outcome,
+                Refusal, //
             }, //
         },
         testbed::*, //
@@ -159,6 +160,122 @@ mod tests {
         assert_eq!(reply.chain().count() as u32, DEPTH);
         close(&b, &[served.node()])?;
         drop(reply);
+        assert!(matches!(take(&a), Some(Taken::Failed(13, None))));
+        Ok(())
+    }
+
+    #[test]
+    fn a_failure_says_why_and_brings_back_what_was_served() -> Result<(), Failed> {
+        let (a, b, c) = (peer(1)?, peer(2)?, peer(3)?);
+        let (nb, nc) = (node(&b)?, node(&c)?);
+        call(&a, nb.node(), 1, None)?;
+        call(&b, nc.node(), 2, Some(serve(&b)?))?;
+        let reply = serve(&c)?;
+        assert_eq!(
+            reply.caller().map(|(caller, queue)| (caller.id(), queue)),
+            Some((2, QueueId::MAIN))
+        );
+        reply.fail(99);
+        let Some(Taken::Failed(99, Some(outer))) = take(&b) else {
+            return Err(Failed);
+        };
+        assert!(take(&a).is_none());
+        outer.fail(98);
+        assert!(matches!(take(&a), Some(Taken::Failed(98, None))));
+        assert_eq!(b.anchor().with(|view| view.part().answered), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn who_waits_may_take_back_what_it_served_before_it_reads() -> Result<(), Failed> {
+        let (a, b, c) = (peer(1)?, peer(2)?, peer(3)?);
+        let (nb, nc) = (node(&b)?, node(&c)?);
+        for fail in [false, true] {
+            call(&a, nb.node(), 1, None)?;
+            call(&b, nc.node(), 2, Some(serve(&b)?))?;
+            let inner = serve(&c)?;
+            b.anchor().with(|view| view.part().keep = true);
+            if fail {
+                drop(inner);
+                assert!(matches!(take(&b), Some(Taken::Failed(13, None))));
+            } else {
+                answer(&c, inner, 3)?;
+                let got = receive(&b).ok_or(Failed)?;
+                assert!(matches!(got.message.kind, Kind::Reply(None)));
+            }
+            let kept = b.anchor().with(|view| view.part().kept.take());
+            answer(&b, kept.ok_or(Failed)?, 4)?;
+            assert_eq!(number(&a), Some(4));
+        }
+        assert_eq!(b.anchor().with(|view| view.part().answered), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_refused_answer_leaves_the_duty_as_it_was() -> Result<(), Failed> {
+        let (a, b, c) = (peer(1)?, peer(2)?, peer(3)?);
+        let (nb, nc) = (node(&b)?, node(&c)?);
+        call(&a, nb.node(), 1, None)?;
+        call(&b, nc.node(), 2, Some(serve(&b)?))?;
+        let inner = serve(&c)?;
+        b.anchor().with(|view| view.part().refuse = true);
+        let filled = fill(Draft::answer(&inner).map_err(|_| Failed)?, 3, KVec::new())?;
+        let ((_, message), inner) = filled.answer(inner, c.anchor()).err().ok_or(Failed)?;
+        assert!(message.part == 3 && matches!(message.kind, Kind::Post));
+        assert_eq!(inner.chain().count(), 2);
+        drop(message);
+        assert!(take(&a).is_none() && take(&b).is_none());
+        b.anchor().with(|view| view.part().refuse = false);
+        answer(&c, inner, 4)?;
+        let got = receive(&b).ok_or(Failed)?;
+        assert!(got.message.part == 4 && matches!(got.message.kind, Kind::Reply(Some(_))));
+        Ok(())
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_fails_what_came_with_it() -> Result<(), Failed> {
+        let (a, b, c) = (peer(1)?, peer(2)?, peer(3)?);
+        let (nb, nc) = (node(&b)?, node(&c)?);
+        call(&a, nb.node(), 1, None)?;
+        call(&b, nc.node(), 2, Some(serve(&b)?))?;
+        answer(&c, serve(&c)?, 3)?;
+        assert!(close(&b, &[nb.node()])?);
+        assert!(matches!(take(&a), Some(Taken::Failed(13, None))));
+        Ok(())
+    }
+
+    #[test]
+    fn a_queue_that_is_gone_is_answered_by_nobody_and_its_slot_is_not_it() -> Result<(), Failed> {
+        let (a, b) = (peer(1)?, peer(2)?);
+        let nb = node(&b)?;
+        let queue = a.anchor().add_queue(()).map_err(|_| Failed)?;
+        let reply = Reply::new(a.anchor(), queue, None).map_err(|_| Failed)?;
+        let nested = Reply::new(a.anchor(), queue, Some(reply)).map_err(|_| Failed)?;
+        let sent = message(nb.node(), 1)?.call(nested).commit(a.anchor());
+        assert!(matches!(sent, Outcome::Delivered(())));
+        let reply = serve(&b)?;
+        let filled = fill(Draft::answer(&reply).map_err(|_| Failed)?, 2, KVec::new())?;
+        assert!(a.anchor().remove_queue(queue).is_some());
+        let next = a.anchor().add_queue(()).map_err(|_| Failed)?;
+        assert!(Draft::answer(&reply).is_err());
+        let ((why, _), reply) = filled.answer(reply, b.anchor()).err().ok_or(Failed)?;
+        assert!(matches!(why, Refusal::Gone));
+        // Both calls of the chain came from there.
+        drop(reply);
+        assert!(a.anchor().take(next).is_none() && take(&a).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_call_that_is_given_up_tells_nobody() -> Result<(), Failed> {
+        let a = peer(1)?;
+        let new = |parent| Reply::new(a.anchor(), QueueId::MAIN, parent).map_err(|_| Failed);
+        assert!(new(None)?.cancel().is_none());
+        let mut outer = new(Some(new(None)?))?;
+        let inner = outer.take_parent().ok_or(Failed)?;
+        assert!(outer.take_parent().is_none() && outer.cancel().is_none());
+        assert!(inner.cancel().is_none() && take(&a).is_none());
+        drop(new(None)?);
         assert!(matches!(take(&a), Some(Taken::Failed(13, None))));
         Ok(())
     }

@@ -13,7 +13,11 @@ mod tests {
     use crate::{
         core::{
             anchor::Taken,
-            handle::Handle,
+            handle::{
+                Handle,
+                LinkError, //
+            },
+            node::Node,
             personality::Via,
             sync::Arc, //
         },
@@ -113,6 +117,89 @@ mod tests {
         let armed = watch.map(|watch| held.0.handle().arm(watch).is_ok());
         assert_eq!(armed, Some(true));
         assert!(matches!(take(&a), Some(Taken::Watch(..))));
+        Ok(())
+    }
+
+    #[test]
+    fn strong_and_soft_counts_are_kept_apart() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let first = soft(own.node(), &holder)?;
+        let handle = first.handle().clone();
+        let counts = || (handle.counts().strong, handle.counts().soft);
+        assert_eq!(counts(), (0, 1));
+        let mut strongs = Handle::strong(&handle, Via::Any).map_err(|_| Failed)?;
+        let mut softs = Handle::soft(&handle, Via::Any).map_err(|_| Failed)?;
+        assert_eq!(counts(), (1, 2));
+        for _ in 0..3 {
+            let (strong, soft) = (strong(own.node(), &holder)?, soft(own.node(), &holder)?);
+            assert!(strongs.merge(strong).is_ok() && softs.merge(soft).is_ok());
+        }
+        assert_eq!(counts(), (4, 5));
+        let part = (strongs.split(), softs.split());
+        assert!(part.0.is_some() && part.1.is_some());
+        assert_eq!(own.node().state(|_, c| (c.strong, c.held)), (1, 2));
+        drop(strongs);
+        assert_eq!(counts(), (1, 5));
+        drop(softs);
+        assert_eq!(counts(), (1, 1 + 1));
+        drop(part.1);
+        drop(first);
+        assert_eq!(counts(), (1, 0));
+        assert!(own.node().handle_of(holder.anchor()).is_some());
+        drop(part.0);
+        assert_eq!(counts(), (0, 0));
+        assert_eq!(own.node().state(|_, c| (c.strong, c.held)), (0, 1));
+        assert_eq!(Handle::soft(&handle, Via::Any).err(), Some(LinkError::Dead));
+        assert_eq!(counts(), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_merged_bundle_splits_down_to_one() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let (mut one, mut other) = (strong(own.node(), &holder)?, strong(own.node(), &holder)?);
+        assert!(other.merge(strong(own.node(), &holder)?).is_ok());
+        // Three, of which two came in one.
+        assert!(one.merge(other).is_ok());
+        let (second, third) = (one.split().ok_or(Failed)?, one.split().ok_or(Failed)?);
+        assert!(one.split().is_none());
+        drop((second, third));
+        assert_eq!(one.handle().counts().strong, 1);
+        assert!(Arc::ptr_eq(one.node(), own.node()));
+        assert!(core::ptr::eq(&**one.handle().holder(), &**holder.anchor()));
+        assert_eq!(*one.handle().part(), ());
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_merge_comes_back_whole() -> Result<(), Failed> {
+        let (owner, a, b) = (peer(1)?, peer(2)?, peer(3)?);
+        let own = node(&owner)?;
+        let (mut mine, mut yours) = (soft(own.node(), &a)?, soft(own.node(), &b)?);
+        assert!(yours.merge(soft(own.node(), &b)?).is_ok());
+        let mut yours = mine.merge(yours).err().ok_or(Failed)?;
+        assert_eq!(yours.handle().counts().soft, 2);
+        assert!(yours.split().is_some());
+        assert_eq!(yours.handle().counts().soft, 1);
+        assert_eq!(mine.handle().counts().soft, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_handle_that_is_not_made_leaves_nothing() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        close(&owner, &[own.node()])?;
+        let before = counted("handles-alive");
+        let refused = Node::strong_to(own.node(), holder.anchor(), Via::Any).err();
+        assert_eq!(refused, Some(LinkError::Dead));
+        let refused = Node::soft_to(own.node(), holder.anchor(), Via::Any).err();
+        assert_eq!(refused, Some(LinkError::Dead));
+        assert_eq!(counted("handles-alive"), before);
+        // The owner has its handle already, and may take it again.
+        assert!(strong(own.node(), &owner).is_ok());
         Ok(())
     }
 }

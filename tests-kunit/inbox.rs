@@ -11,17 +11,23 @@ use kernel::prelude::*;
 #[cfg_attr(bus1_host, cfg(test))]
 mod tests {
     use crate::{
+        amid::*,
         core::{
             anchor::{
                 Spare,
                 Taken, //
             },
+            call::Reply,
             inbox::QueueId,
             node::Node,
             personality::{
                 Via,
                 When, //
             },
+            transaction::{
+                Outcome,
+                Refusal, //
+            }, //
         },
         testbed::*, //
     };
@@ -159,6 +165,87 @@ mod tests {
         assert_eq!(owner.anchor().peek(QueueId::MAIN, look), Some(5));
         assert_eq!(number(&owner), Some(5));
         assert_eq!(owner.anchor().peek(QueueId::MAIN, look), None);
+        Ok(())
+    }
+
+    #[test]
+    fn slots_are_used_again_and_names_are_not() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let add = || owner.anchor().add_queue(()).map_err(|_| Failed);
+        let mut old = [add()?, add()?, add()?];
+        for round in 0..4u32 {
+            // Each time another one goes first.
+            old.rotate_left(1);
+            for queue in old {
+                assert!(owner.anchor().remove_queue(queue).is_some());
+            }
+            let new = [add()?, add()?, add()?];
+            for (n, queue) in (0..).zip(new) {
+                assert!(!old.contains(&queue) && queue != QueueId::MAIN);
+                owner.anchor().with(|view| view.part().queue = Some(queue));
+                assert!(send(&sender, own.node(), 10 * round + n)?);
+            }
+            for (n, queue) in (0..).zip(new) {
+                let got = receive_from(owner.anchor(), queue).map(|got| got.message.part);
+                assert_eq!(got, Some(10 * round + n));
+            }
+            for queue in old {
+                assert!(owner.anchor().take(queue).is_none());
+                assert!(owner.anchor().peek(queue, |_| ()).is_none());
+                assert!(!owner.anchor().readable(queue));
+            }
+            old = new;
+        }
+        assert!(owner.anchor().with(|view| view.is_open(QueueId::MAIN)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_queue_that_is_gone_refuses() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let queue = owner.anchor().add_queue(()).map_err(|_| Failed)?;
+        owner.anchor().with(|view| view.part().queue = Some(queue));
+        assert!(send(&sender, own.node(), 1)?);
+        assert!(owner.anchor().remove_queue(queue).is_some());
+        let refused = message(own.node(), 2)?.commit(sender.anchor());
+        assert!(matches!(&refused, Outcome::Refused(Refusal::Gone, m) if m.part == 2));
+        drop(refused);
+        assert!(owner.anchor().add_queue(()).is_ok());
+        let refused = message(own.node(), 3)?.commit(sender.anchor());
+        assert!(matches!(refused, Outcome::Refused(Refusal::Gone, _)));
+        drop(refused);
+        assert!(balanced(&owner));
+        Ok(())
+    }
+
+    #[test]
+    fn a_shut_inbox_and_a_dead_node_refuse_as_closed() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let (dying, own) = (node(&owner)?, node(&owner)?);
+        let late = (message(dying.node(), 1)?, message(own.node(), 2)?);
+        destroy_amid(&owner, &[dying.node()], |_| Ok(()))?;
+        let refused = late.0.commit(sender.anchor());
+        assert!(matches!(refused, Outcome::Refused(Refusal::Closed, _)));
+        owner.shut();
+        let refused = late.1.commit(sender.anchor());
+        assert!(matches!(refused, Outcome::Refused(Refusal::Closed, _)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_queue_that_is_removed_answers_the_calls_in_it() -> Result<(), Failed> {
+        let (owner, caller) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let queue = owner.anchor().add_queue(()).map_err(|_| Failed)?;
+        owner.anchor().with(|view| view.part().queue = Some(queue));
+        let reply = Reply::new(caller.anchor(), QueueId::MAIN, None).map_err(|_| Failed)?;
+        let sent = message(own.node(), 1)?.call(reply).commit(caller.anchor());
+        assert!(matches!(sent, Outcome::Delivered(())));
+        assert!(owner.anchor().remove_queue(queue).is_some());
+        assert!(matches!(take(&caller), Some(Taken::Failed(13, None))));
+        assert!(balanced(&owner) && take(&owner).is_none());
         Ok(())
     }
 }

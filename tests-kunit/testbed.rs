@@ -350,9 +350,14 @@ impl Drop for Client {
 
 /// Makes a peer with number `id`.
 pub(crate) fn peer(id: u64) -> Result<Client, Failed> {
+    roomy(id, 64, POOL)
+}
+
+/// Makes a peer that can get so many messages, with a pool of so many bytes.
+pub(crate) fn roomy(id: u64, slices: u32, pool: usize) -> Result<Client, Failed> {
     let limits = Limits {
-        slices: 64,
-        bytes: POOL as u32,
+        slices,
+        bytes: pool as u32,
         handles: 64,
         fds: 4,
     };
@@ -360,7 +365,7 @@ pub(crate) fn peer(id: u64) -> Result<Client, Failed> {
     let account = Account::new(seat, limits)?;
     let peer = Peer::new(id, account, (), Seen::default(), ())?;
     let client = Client(peer);
-    if !client.set_pool(Pool::new(Store::new(POOL)?)?) {
+    if !client.set_pool(Pool::new(Store::new(pool)?)?) {
         return Err(Failed);
     }
     Ok(client)

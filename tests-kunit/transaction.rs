@@ -11,8 +11,14 @@ use kernel::prelude::*;
 #[cfg_attr(bus1_host, cfg(test))]
 mod tests {
     use crate::{
+        amid::*,
         core::{
             anchor::Taken,
+            pool::PoolError,
+            quota::{
+                Amounts,
+                Resource, //
+            },
             sync::{
                 Arc,
                 KVec,
@@ -22,7 +28,8 @@ mod tests {
                 Draft,
                 Multicast,
                 Outcome,
-                Policy, //
+                Policy,
+                ReserveError, //
             }, //
         },
         testbed::*, //
@@ -150,6 +157,130 @@ mod tests {
         assert_eq!(number(&holder), Some(3));
         assert!(matches!(take(&holder), Some(Taken::Watch(..))));
         drop(held);
+        Ok(())
+    }
+
+    #[test]
+    fn what_can_not_be_reserved_is_said_and_not_charged() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let reserve = |amounts, len| -> Result<_, Failed> {
+            let draft = Draft::to(own.node()).map_err(|_| Failed)?;
+            Ok(draft.reserve(USER, amounts, len).err())
+        };
+        let amounts = |slices, bytes| Amounts {
+            slices,
+            bytes,
+            ..Amounts::NONE
+        };
+        let over = match reserve(amounts(1, 4104), 8)? {
+            Some(ReserveError::OverLimit(over)) => over,
+            _ => return Err(Failed),
+        };
+        assert!(over.resource == Resource::Bytes && over.never_fits());
+        let too_large = Some(ReserveError::Pool(PoolError::TooLarge));
+        assert_eq!(reserve(amounts(1, 8), 9)?, too_large);
+        assert_eq!(reserve(amounts(0, 8), 8)?, too_large);
+        assert!(balanced(&owner));
+        let all = Draft::to(own.node()).map_err(|_| Failed)?;
+        let all = all.reserve(USER, amounts(1, 8), 8).map_err(|_| Failed)?;
+        let rest = amounts(1, POOL as u32 - 8);
+        assert_eq!(reserve(rest, POOL - 8)?, None);
+        assert_eq!(reserve(rest, POOL)?, too_large);
+        drop(all);
+        assert!(balanced(&owner));
+        assert_eq!(sender.account().report().used, Amounts::NONE);
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_hears_of_a_multicast_that_one_refuses() -> Result<(), Failed> {
+        let (a, sender) = (peer(1)?, peer(2)?);
+        let (one, two) = (node(&a)?, node(&a)?);
+        let mut heard = KVec::new();
+        let all = multicast(&[one.node(), two.node()])?;
+        let refuse = |yes| a.anchor().with(|view| view.part().refuse = yes);
+        refuse(true);
+        let committed = all.commit(sender.anchor(), Policy::All, |index, outcome| {
+            let refused = matches!(&outcome, Outcome::Refused(_, m) if m.part == index as u32);
+            let _ = heard.push((index, refused), GFP_KERNEL);
+        });
+        assert!(!committed && heard.iter().eq([(0, true), (1, true)].iter()));
+        refuse(false);
+        let committed = staged(&sender, &[one.node(), two.node()], 0, Policy::All, || {
+            assert!(!balanced(&a) && take(&a).is_none());
+            Ok(())
+        })?;
+        assert!(!committed && balanced(&a) && take(&a).is_none());
+        assert_eq!(a.anchor().with(|view| view.part().ready), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn who_was_staged_is_told_that_it_is_off() -> Result<(), Failed> {
+        let (a, b, sender) = (peer(1)?, peer(2)?, peer(3)?);
+        let (one, two, three) = (node(&a)?, node(&b)?, node(&a)?);
+        b.anchor().with(|view| view.part().refuse = true);
+        let all = multicast(&[one.node(), two.node(), three.node()])?;
+        let mut heard = [0; 3];
+        let committed = all.commit(sender.anchor(), Policy::All, |index, outcome| {
+            heard[index] += match outcome {
+                Outcome::Refused(..) => 1,
+                Outcome::Cancelled => 10,
+                _ => 100,
+            };
+        });
+        assert!(!committed);
+        assert_eq!(heard, [10, 1, 10]);
+        assert!(balanced(&a) && balanced(&b));
+        Ok(())
+    }
+
+    #[test]
+    fn a_multicast_to_nobody_commits_nothing() -> Result<(), Failed> {
+        let sender = peer(1)?;
+        let before = counted("multicasts");
+        for policy in [Policy::All, Policy::Any] {
+            let none = Multicast::new(0)?;
+            assert!(!none.commit(sender.anchor(), policy, |_, _| ()));
+            assert!(!staged(&sender, &[], 0, policy, || Ok(()))?);
+        }
+        assert_eq!(counted("multicasts"), before);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        // Read past, it has moved; and it is found all the same.
+        let committed = staged(&sender, &[own.node(), own.node()], 1, Policy::All, || {
+            for number in [5, 6] {
+                assert!(send(&sender, own.node(), number)?);
+            }
+            assert_eq!(number(&owner), Some(5));
+            Ok(())
+        })?;
+        assert!(!committed);
+        assert_eq!(number(&owner), Some(6));
+        assert!(take(&owner).is_none() && balanced(&owner));
+        Ok(())
+    }
+
+    #[test]
+    fn a_message_can_be_taken_out_before_it_is_sent() -> Result<(), Failed> {
+        let (owner, sender) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let draft = Draft::to(own.node()).map_err(|_| Failed)?;
+        assert!(Arc::ptr_eq(draft.receiver(), &owner));
+        let message = fill(draft, 4, KVec::new())?.into_message();
+        assert!(message
+            .node
+            .as_ref()
+            .is_some_and(|node| Arc::ptr_eq(node, own.node())));
+        drop(message);
+        assert!(balanced(&owner) && take(&owner).is_none());
+        assert!(send(&sender, own.node(), 5)?);
         Ok(())
     }
 }
