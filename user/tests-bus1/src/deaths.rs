@@ -28,7 +28,7 @@ const GAMES: usize = 1;
 const TALKED: usize = 2;
 
 /// Messages to each holder at most, below what a peer may have queued.
-const TALK: u64 = 3000;
+const TALK: u64 = 2000;
 
 /// The first ID that a peer gives out, and the step to the next.
 const FIRST: u64 = 0x0b;
@@ -93,7 +93,7 @@ pub fn talker(args: &[&str]) -> Verdict {
             ..Default::default()
         })?;
         words[TALKED].store(number, Relaxed);
-        std::thread::sleep(Duration::from_micros(50));
+        std::thread::sleep(Duration::from_micros(500));
     }
     Ok(())
 }

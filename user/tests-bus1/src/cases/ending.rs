@@ -253,7 +253,7 @@ fn data_of_any(peer: &Peer) -> Verdict<u64> {
 
 fn many_nodes_end_at_one_instant() -> Verdict {
     for end in [End::Destroy, End::Close] {
-        scene(300, 5, end)?;
+        scene(100, 3, end)?;
     }
     Ok(())
 }

@@ -182,7 +182,7 @@ fn client_killed_while_busy() -> Verdict {
 
 fn destruction_races_with_a_handle_in_a_message() -> Verdict {
     let mut report = races::Report::default();
-    races::run(1440, &mut report)?;
+    races::run(1440, Duration::from_secs(10), &mut report)?;
     eprintln!("# {}", report.describe());
     if !report.is_telling() {
         return skip(format!("no race: {}", report.describe()));

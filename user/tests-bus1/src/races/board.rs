@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::scratch::Scratch;
 
 /// Races of one batch: each kind the same number of times.
-pub const BATCH: usize = 480;
+pub const BATCH: usize = 240;
 
 /// Words before those of the races.
 const HEAD: usize = 16;
