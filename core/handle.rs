@@ -49,8 +49,8 @@ use super::{
     watch::Watch, //
 };
 
-/// Counts never pass this.
-const LIMIT: u32 = 1 << 31;
+/// Counts never pass this. The host's tests get there, and so theirs is small.
+const LIMIT: u32 = if cfg!(bus1_host) { 1 << 10 } else { 1 << 31 };
 
 /// Which of the two counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

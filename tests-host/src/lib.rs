@@ -40,7 +40,11 @@ fn cases(count: u32) -> proptest::test_runner::Config {
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 mod sequential {
     mod copies;
+    mod counts;
+    mod drops;
+    mod memory;
     mod pool;
+    mod queue;
     mod quota;
     mod ranges;
     mod reclaim;

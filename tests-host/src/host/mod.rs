@@ -81,6 +81,7 @@ pub(crate) use pinned_init::{
 };
 pub(crate) use rbtree::{
     reserve_node,
+    steps,
     RBTree,
     RBTreeNode,
     RBTreeNodeReservation, //

@@ -2,13 +2,29 @@
 
 //! Sorted trees whose nodes are allocated beforehand.
 //!
-//! Here a tree is a sorted vector of boxes: slower to change than a tree, with the same answers.
+//! Here a tree is a sorted vector of boxes: slower to change than a tree, with the same answers. What
+//! is looked up and visited is counted, so that a test can say how much that may be.
 
 use super::alloc::{
     allocate,
     AllocError,
     Flags, //
 };
+use std::cell::Cell;
+
+std::thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has looked a key up or gone to a node.
+pub(crate) fn steps() -> u64 {
+    STEPS.with(Cell::get)
+}
+
+fn step() {
+    // Gone while a thread ends; then nobody asks any more.
+    let _ = STEPS.try_with(|steps| steps.set(steps.get() + 1));
+}
 
 /// Memory for one node.
 pub(crate) struct RBTreeNodeReservation<K, V>(std::marker::PhantomData<Box<(K, V)>>);
@@ -64,7 +80,10 @@ impl<K, V> RBTree<K, V> {
 
     /// Visits all by rising key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.iter().map(|node| (&node.0 .0, &node.0 .1))
+        self.0.iter().map(|node| {
+            step();
+            (&node.0 .0, &node.0 .1)
+        })
     }
 
     /// Visits all by rising key, values can be written.
@@ -109,6 +128,7 @@ impl<K, V> RBTree<K, V> {
 
 impl<K: Ord, V> RBTree<K, V> {
     fn find(&self, key: &K) -> Result<usize, usize> {
+        step();
         self.0.binary_search_by(|node| node.0 .0.cmp(key))
     }
 
@@ -175,6 +195,7 @@ pub(crate) struct Cursor<'a, K, V> {
 
 impl<'a, K, V> Cursor<'a, K, V> {
     fn at(tree: &'a RBTree<K, V>, place: usize) -> Option<Self> {
+        step();
         (place < tree.0.len()).then_some(Self { tree, place })
     }
 
