@@ -28,6 +28,7 @@ use kernel::{
         TASK_INTERRUPTIBLE,
         TASK_NORMAL, //
     },
+    time::Jiffies,
     types::Opaque, //
 };
 
@@ -160,9 +161,38 @@ impl WaitQueue {
     ///
     /// `ready` runs in the sleeping state: it may take spinlocks and must not sleep. The task
     /// can be frozen while it sleeps. A waker makes `ready` true first and wakes then.
-    pub(crate) fn wait(&self, mut ready: impl FnMut() -> bool) -> Result<(), Interrupted> {
+    pub(crate) fn wait(&self, ready: impl FnMut() -> bool) -> Result<(), Interrupted> {
+        let forever = || {
+            // SAFETY: A system call may sleep here; no spinlock is held by the contract above.
+            unsafe { bindings::schedule() };
+            true
+        };
+        self.wait_while(ready, forever).map(|_| ())
+    }
+
+    /// As [`wait`](Self::wait), for `limit` at most. Returns whether `ready` said so in the end.
+    pub(crate) fn wait_for(
+        &self,
+        limit: Jiffies,
+        ready: impl FnMut() -> bool,
+    ) -> Result<bool, Interrupted> {
+        let mut left = c_long::try_from(limit).unwrap_or(c_long::MAX);
+        let until_then = || {
+            // SAFETY: As in `wait`.
+            left = unsafe { bindings::schedule_timeout(left) };
+            left > 0
+        };
+        self.wait_while(ready, until_then)
+    }
+
+    /// Sleeps by means of `pause`, which gives up when it returns false.
+    fn wait_while(
+        &self,
+        mut ready: impl FnMut() -> bool,
+        mut pause: impl FnMut() -> bool,
+    ) -> Result<bool, Interrupted> {
         if ready() {
-            return Ok(());
+            return Ok(true);
         }
         let entry = Opaque::<bindings::wait_queue_entry>::uninit();
         // SAFETY: The entry is on this stack frame until `finish_wait`.
@@ -177,13 +207,14 @@ impl WaitQueue {
                 )
             };
             if ready() {
-                break Ok(());
+                break Ok(true);
             }
             if signal != 0 {
                 break Err(Interrupted);
             }
-            // SAFETY: A system call may sleep here; no spinlock is held by the contract above.
-            unsafe { bindings::schedule() };
+            if !pause() {
+                break Ok(ready());
+            }
         };
         // SAFETY: As above; afterwards nobody refers to the entry.
         unsafe { bindings::finish_wait(self.head(), entry.get()) };
