@@ -137,8 +137,6 @@ pub(crate) enum Route<P: Personality> {
         note: P::Note,
     },
     /// The message is refused and given back to its sender.
-    // The suites do; the first interface to refuse will be Binder, for frozen processes.
-    #[allow(dead_code)]
     Refuse(P::Why),
 }
 

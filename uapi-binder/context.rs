@@ -12,6 +12,7 @@
 
 use super::{
     buffer::Pages,
+    registry::Procs,
     Binder, //
 };
 use crate::{
@@ -49,25 +50,34 @@ struct Seat {
     uid: Option<Uid>,
 }
 
+/// What all contexts share.
+#[derive(Clone)]
+pub(super) struct Root {
+    /// The mappings of all procs.
+    pub(super) pools: Arc<Pools<Pages>>,
+    /// All procs.
+    pub(super) procs: Arc<Procs>,
+}
+
 /// One context.
 #[pin_data]
 pub(super) struct Context {
     /// Who has procs here.
     users: Arc<Users>,
-    /// Where the mappings of all procs, of any context, are listed.
-    pools: Arc<Pools<Pages>>,
+    /// What it shares with all other contexts.
+    root: Root,
     #[pin]
     seat: Mutex<Seat>,
 }
 
 impl Context {
     /// A context without manager.
-    pub(super) fn new(pools: Arc<Pools<Pages>>) -> Result<Arc<Self>> {
+    pub(super) fn new(root: Root) -> Result<Arc<Self>> {
         let users = Users::new()?;
         Arc::pin_init(
             pin_init!(Self {
                 users,
-                pools,
+                root,
                 seat <- new_mutex!(Seat { manager: None, uid: None }, "bus1::binder_context"),
             }),
             GFP_KERNEL,
@@ -81,7 +91,12 @@ impl Context {
 
     /// Where mappings are listed.
     pub(super) fn pools(&self) -> &Arc<Pools<Pages>> {
-        &self.pools
+        &self.root.pools
+    }
+
+    /// All procs, of any context.
+    pub(super) fn procs(&self) -> &Procs {
+        &self.root.procs
     }
 
     /// The node behind handle 0, if there is a manager.

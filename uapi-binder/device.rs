@@ -8,7 +8,10 @@
 
 use super::{
     buffer,
-    context::Context,
+    context::{
+        Context,
+        Root, //
+    },
     ioctl,
     process,
     read,
@@ -18,19 +21,16 @@ use super::{
     },
     BinderPeer, //
 };
-use crate::{
-    core::reclaim::Pools,
-    shim::{
-        binderfs::DeviceFs,
-        device::{
-            FileOps,
-            Table, //
-        },
-        pages::Pages,
-        wait::{
-            PollMask,
-            PollTable, //
-        },
+use crate::shim::{
+    binderfs::DeviceFs,
+    device::{
+        FileOps,
+        Table, //
+    },
+    pages::Pages,
+    wait::{
+        PollMask,
+        PollTable, //
     },
 };
 use kernel::{
@@ -110,9 +110,9 @@ impl FileOps for Device {
 impl DeviceFs for Device {
     const FEATURES: &'static [&'static CStr] = &[c"extended_error"];
 
-    type Root = Arc<Pools<buffer::Pages>>;
+    type Root = Root;
 
-    fn new_device(pools: &Self::Root, _name: &CStr) -> Result<Arc<Context>> {
-        Context::new(pools.clone())
+    fn new_device(root: &Root, _name: &CStr) -> Result<Arc<Context>> {
+        Context::new(root.clone())
     }
 }

@@ -16,6 +16,12 @@
 use super::{
     command::Looper as LooperCommand,
     error::Extended,
+    freeze::{
+        Gate,
+        Note,
+        Outstanding,
+        Traffic, //
+    },
     Binder, //
 };
 use crate::{
@@ -41,6 +47,7 @@ use crate::{
     },
 };
 use kernel::{
+    alloc::kvec::PushError,
     prelude::*,
     sync::Arc, //
 };
@@ -57,17 +64,23 @@ pub(super) struct Proc {
     max_threads: u32,
     /// What all poll-mode threads of the proc listen to.
     pollers: Arc<WaitQueue>,
+    /// Whether calls are let in.
+    pub(super) gate: Gate,
+    /// What was sent here and is not done.
+    traffic: Arc<Traffic>,
 }
 
 impl Proc {
     /// A proc without threads.
-    pub(super) fn new(pollers: Arc<WaitQueue>) -> Self {
+    pub(super) fn new(pollers: Arc<WaitQueue>, traffic: Arc<Traffic>) -> Self {
         Self {
             last_waiter: None,
             requested: 0,
             started: 0,
             max_threads: 0,
             pollers,
+            gate: Gate::open(),
+            traffic,
         }
     }
 
@@ -106,22 +119,36 @@ impl Flags {
     }
 }
 
+/// What stays with a thread of a call that it serves, also while it makes calls itself.
+pub(super) struct Served {
+    /// Whether the caller takes files in the answer.
+    pub(super) accepts_fds: bool,
+    /// The call is not done.
+    pub(super) _outstanding: Option<Outstanding>,
+}
+
 /// A call that a thread serves.
 pub(super) struct Serving {
     /// The right to answer.
     pub(super) reply: Reply<Binder>,
-    /// Whether the caller takes files in the answer.
-    pub(super) accepts_fds: bool,
+    /// The rest of it.
+    pub(super) served: Served,
+}
+
+impl From<(Reply<Binder>, Served)> for Serving {
+    fn from((reply, served): (Reply<Binder>, Served)) -> Self {
+        Self { reply, served }
+    }
 }
 
 /// The calls that a thread serves and makes, which nest.
 ///
 /// The call served at the top is here. Those below travel, as parents, with the calls that the
-/// thread made while it served them; of these only a flag is here.
+/// thread made while it served them; the rest of these is here.
 pub(super) struct Stack {
     serving: Option<Serving>,
-    /// For each call that the thread waits for, whether the one served below takes files.
-    calls: KVec<bool>,
+    /// For each call that the thread waits for, the one served below.
+    calls: KVec<Option<Served>>,
 }
 
 impl Stack {
@@ -159,32 +186,36 @@ impl Stack {
     }
 
     /// Moves to larger memory; returns the old one.
-    pub(super) fn grow(&mut self, mut room: KVec<bool>) -> KVec<bool> {
-        for flag in &self.calls {
+    pub(super) fn grow(&mut self, mut room: KVec<Option<Served>>) -> KVec<Option<Served>> {
+        ::core::mem::swap(&mut self.calls, &mut room);
+        for served in room.drain_all() {
             // It is larger.
-            let pushed = room.push_within_capacity(*flag);
+            let pushed = self.calls.push_within_capacity(served);
             debug_assert!(pushed.is_ok());
         }
-        ::core::mem::replace(&mut self.calls, room)
+        room
     }
 
-    /// The thread makes a call; `accepts_fds` is of the call that it served. Says whether there was
-    /// room.
-    pub(super) fn call(&mut self, accepts_fds: bool) -> bool {
-        self.calls.push_within_capacity(accepts_fds).is_ok()
+    /// The thread makes a call; `served` is of the call that it served. Gives that back if there was
+    /// no room.
+    pub(super) fn call(&mut self, served: Option<Served>) -> Result<(), Option<Served>> {
+        let pushed = self.calls.push_within_capacity(served);
+        pushed.map_err(|PushError(served)| served)
     }
 
     /// The call that was just made was refused.
-    pub(super) fn uncall(&mut self) {
-        self.calls.pop();
+    pub(super) fn uncall(&mut self) -> Option<Served> {
+        self.calls.pop().flatten()
     }
 
     /// A call was answered or failed: what was served before it was made is at the top again.
     ///
     /// What was at the top goes with the answer; nested calls are answered first, so it is nothing.
     fn answered(&mut self, parent: &mut Option<Reply<Binder>>) {
-        let accepts_fds = self.calls.pop().unwrap_or(false);
-        let below = parent.take().map(|reply| Serving { reply, accepts_fds });
+        // The two halves of a call were parted when the thread called, so there are both or none.
+        let served = self.calls.pop().flatten();
+        debug_assert!(parent.is_some() == served.is_some());
+        let below = parent.take().zip(served).map(Serving::from);
         let top = ::core::mem::replace(&mut self.serving, below);
         *parent = top.map(|serving| serving.reply);
     }
@@ -300,20 +331,29 @@ pub(super) fn wake(wake: Wake) {
 
 /// Chooses the queue of a message: the caller for an answer, the thread that waits in the middle of
 /// the same chain of calls for a nested call, else whoever waits. What a lane releases goes to the
-/// todo list of the proc in any case.
+/// todo list of the proc in any case. A proc that is frozen takes no calls.
 pub(super) fn route(
     view: &mut Dispatch<'_, Binder>,
-    message: &Message<Binder>,
+    message: &mut Message<Binder>,
     cause: Cause,
 ) -> Route<Binder> {
     let chosen = message.to.or(message.part.nested());
-    let mut waiter = || view.part().last_waiter.unwrap_or(QueueId::MAIN);
+    let proc = view.part();
+    let mut note = Note::Taken;
+    if cause == Cause::New {
+        note = match proc.gate.pass(&message.kind) {
+            Ok(note) => note,
+            Err(frozen) => return Route::Refuse(frozen),
+        };
+        message.part.outstanding = Some(Traffic::enter(&proc.traffic));
+    }
+    let waiter = proc.last_waiter.unwrap_or(QueueId::MAIN);
     let to = match (&message.kind, cause) {
         (Kind::Post, Cause::Released) => To::Lane(QueueId::MAIN),
-        (Kind::Post, Cause::New) => To::Lane(waiter()),
-        (Kind::Call(_) | Kind::Reply(_), _) => To::Queue(chosen.unwrap_or_else(waiter)),
+        (Kind::Post, Cause::New) => To::Lane(waiter),
+        (Kind::Call(_) | Kind::Reply(_), _) => To::Queue(chosen.unwrap_or(waiter)),
     };
-    Route::Go { to, note: () }
+    Route::Go { to, note }
 }
 
 /// A queue got something to read: takes a waiting thread off the list.

@@ -19,7 +19,7 @@ use kernel::prelude::*;
 /// Why a call, one-way or reply failed: the code to read and the cause behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// `BR_FAILED_REPLY` or `BR_DEAD_REPLY`.
+    /// `BR_FAILED_REPLY`, `BR_DEAD_REPLY` or `BR_FROZEN_REPLY`.
     pub(super) code: Code,
     /// Negative errno, or 0 if the code says it all.
     pub(super) errno: i32,
@@ -46,6 +46,14 @@ impl Failure {
     pub(super) fn died() -> Self {
         Self {
             code: Code::DeadReply,
+            errno: 0,
+        }
+    }
+
+    /// BR_FROZEN_REPLY, found out at the last moment, too.
+    pub(super) fn frozen() -> Self {
+        Self {
+            code: Code::FrozenReply,
             errno: 0,
         }
     }

@@ -18,6 +18,7 @@ use super::{
     death,
     dispatch,
     error::Extended,
+    freeze,
     nodes,
     nodes::{
         CookieRule,
@@ -105,6 +106,12 @@ fn act(caller: &mut Caller<'_>, cmd: u32, arg: UserPtr, block: bool) -> Result {
         }
         abi::BINDER_GET_NODE_INFO_FOR_REF => node_info_for_ref(caller.peer, arg),
         abi::BINDER_GET_NODE_DEBUG_INFO => node_debug_info(caller.peer, arg),
+        abi::BINDER_FREEZE => freeze::set(caller.peer.part().context.procs(), &get(arg)?),
+        abi::BINDER_GET_FROZEN_INFO => {
+            let asked: abi::binder_frozen_status_info = get(arg)?;
+            let procs = caller.peer.part().context.procs();
+            put(arg, &freeze::info(procs, asked.pid)?)
+        }
         abi::BINDER_GET_EXTENDED_ERROR => {
             let extended = caller
                 .with_looper(|looper| ::core::mem::replace(&mut looper.extended, Extended::NONE));

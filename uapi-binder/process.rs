@@ -22,10 +22,13 @@ use super::{
         Looper,
         Proc, //
     },
+    freeze::Traffic,
     nodes,
     nodes::Nodes,
     references,
     references::Refs,
+    registry::Procs,
+    thread,
     thread::{
         Thread,
         Threads, //
@@ -46,7 +49,10 @@ use crate::{
     },
     shim::{
         cred,
-        wait::WaitQueue, //
+        wait::{
+            PollMask,
+            WaitQueue, //
+        },
     },
 };
 use kernel::{
@@ -94,6 +100,8 @@ pub(crate) struct Process {
     pub(super) pollers: Arc<WaitQueue>,
     /// Room for one-ways.
     pub(super) budget: Arc<Budget>,
+    /// What was sent here and is not done.
+    pub(super) traffic: Arc<Traffic>,
     #[pin]
     pub(super) threads: Mutex<Threads>,
     #[pin]
@@ -137,10 +145,12 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
     let seat = Users::enter(context.users(), user, LIMITS)?;
     let account = Account::new(seat, LIMITS)?;
     let pollers = Arc::new(WaitQueue::new()?, GFP_KERNEL_ACCOUNT)?;
-    let proc = Proc::new(pollers.clone());
+    let traffic = Arc::new(Traffic::new()?, GFP_KERNEL_ACCOUNT)?;
+    let proc = Proc::new(pollers.clone(), traffic.clone());
     let mm = current.mm().map(|mm| ARef::<Mm>::from(&**mm));
     let budget = Arc::new(Budget::new(), GFP_KERNEL_ACCOUNT)?;
     let verdict = Verdict::new()?;
+    let place = Procs::reserve()?;
     let process = Arc::pin_init(
         pin_init!(Process {
             context,
@@ -150,6 +160,7 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
             mm,
             pollers,
             budget,
+            traffic,
             threads <- new_mutex!(RBTree::new(), "bus1::binder_threads"),
             refs <- new_mutex!(Refs::new(), "bus1::binder_refs"),
             nodes <- new_mutex!(RBTree::new(), "bus1::binder_nodes"),
@@ -161,34 +172,20 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
         }),
         GFP_KERNEL_ACCOUNT,
     )?;
-    Ok(Peer::new(
-        unique_id(),
-        account,
-        process,
-        proc,
-        Looper::main(),
-    )?)
+    let peer: Arc<BinderPeer> = Peer::new(unique_id(), account, process, proc, Looper::main())?;
+    peer.part().context.procs().enter(place, &peer);
+    Ok(peer)
 }
 
 /// Somebody closed a descriptor of the file: all threads return from their reads, now or next time.
 pub(super) fn flush(peer: &BinderPeer) {
-    let mut from = Pid::MIN;
-    loop {
-        let thread = {
-            let threads = peer.part().threads.lock();
-            let Some(cursor) = threads.cursor_lower_bound(&from) else {
-                return;
-            };
-            let (tid, thread) = cursor.current();
-            from = tid.saturating_add(1);
-            thread.clone()
-        };
+    for thread in thread::all(peer) {
         peer.anchor().with(|view| {
             if let Some(looper) = view.queue(thread.queue) {
                 looper.set_need_return();
             }
         });
-        thread.wait.wake(crate::shim::wait::PollMask::IN);
+        thread.wait.wake(PollMask::IN);
     }
 }
 
@@ -198,6 +195,7 @@ pub(super) fn flush(peer: &BinderPeer) {
 /// that this proc does not hold them any more.
 pub(super) fn close(peer: &Arc<BinderPeer>) {
     let process = peer.part();
+    process.context.procs().leave(peer);
     drop(process.context.leave(peer.anchor()));
     // Nothing is accepted from here on, and what is queued is dropped.
     peer.shut();

@@ -20,6 +20,7 @@ use super::{
     dispatch,
     dispatch::{
         Found,
+        Served,
         Serving, //
     },
     nodes,
@@ -193,6 +194,7 @@ fn deliver(
     mut message: KBox<Message<Binder>>,
 ) -> Result<Flow> {
     let kind = ::core::mem::replace(&mut message.kind, Kind::Post);
+    let outstanding = message.part.outstanding.take();
     let fds = reserve_fds(&mut message);
     let item = describe(caller.peer, &message, &kind);
     let written = match (fds, item) {
@@ -202,8 +204,11 @@ fn deliver(
     match (kind, written) {
         (Kind::Call(reply), Ok(fds)) => {
             fds.install();
-            let accepts_fds = message.part.flags & abi::TF_ACCEPT_FDS != 0;
-            let serving = Serving { reply, accepts_fds };
+            let served = Served {
+                accepts_fds: message.part.flags & abi::TF_ACCEPT_FDS != 0,
+                _outstanding: outstanding,
+            };
+            let serving = Serving { reply, served };
             drop(caller.with_looper(|looper| looper.stack.serve(serving)));
         }
         (Kind::Post, Ok(fds)) => fds.install(),

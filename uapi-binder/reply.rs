@@ -29,8 +29,12 @@ use kernel::{
 pub(super) enum Code {
     /// A call, one-way or reply was accepted.
     TransactionComplete,
+    /// A one-way was accepted, and its receiver is frozen.
+    TransactionPendingFrozen,
     /// The target of the call is gone.
     DeadReply,
+    /// The target of the call is frozen.
+    FrozenReply,
     /// The call failed for another reason.
     FailedReply,
     /// No memory for a death request. Its number promises a payload, but none is written.
@@ -42,7 +46,9 @@ impl Code {
     pub(super) fn number(self) -> u32 {
         match self {
             Code::TransactionComplete => abi::BR_TRANSACTION_COMPLETE,
+            Code::TransactionPendingFrozen => abi::BR_TRANSACTION_PENDING_FROZEN,
             Code::DeadReply => abi::BR_DEAD_REPLY,
+            Code::FrozenReply => abi::BR_FROZEN_REPLY,
             Code::FailedReply => abi::BR_FAILED_REPLY,
             Code::Error => abi::BR_ERROR,
         }

@@ -61,6 +61,18 @@ pub(super) struct Thread {
 /// The threads of a proc, by their number in the initial namespace.
 pub(super) type Threads = RBTree<Pid, Arc<Thread>>;
 
+/// The threads of `peer`, one after the other; those that come or go meanwhile may be missing.
+pub(super) fn all(peer: &BinderPeer) -> impl Iterator<Item = Arc<Thread>> + '_ {
+    let mut from = Some(Pid::MIN);
+    ::core::iter::from_fn(move || {
+        let threads = peer.part().threads.lock();
+        let cursor = threads.cursor_lower_bound(&from?)?;
+        let (tid, thread) = cursor.current();
+        from = tid.checked_add(1);
+        Some(thread.clone())
+    })
+}
+
 impl Thread {
     fn new(peer: &BinderPeer) -> Result<Arc<Self>> {
         let wait = Arc::new(WaitQueue::new()?, GFP_KERNEL_ACCOUNT)?;

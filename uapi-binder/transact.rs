@@ -44,6 +44,11 @@ use super::{
         Failure,
         ReplyFailure, //
     },
+    freeze::{
+        Frozen,
+        Note,
+        Outstanding, //
+    },
     references,
     references::Held,
     reply::Code,
@@ -120,6 +125,8 @@ pub(super) struct Envelope {
     pub(super) objects: KVec<Held>,
     /// Room among the delivered buffers.
     pub(super) place: Option<Place>,
+    /// It is not done, once it was taken.
+    pub(super) outstanding: Option<Outstanding>,
     /// The thread that waits in the middle of the same chain of calls.
     nested: Option<QueueId>,
     /// Room of a one-way.
@@ -210,23 +217,25 @@ fn send_one_way(caller: &Caller<'_>, out: &Outgoing) -> Result<(), Failure> {
         one_way: true,
     };
     let filled = fill(caller, draft, out, cover)?;
-    match filled.commit(caller.peer.anchor()) {
-        Outcome::Delivered(()) | Outcome::Parked(()) => {
-            caller.post(completion, Code::TransactionComplete);
-            Ok(())
-        }
-        Outcome::Superseded((), old) => {
+    let note = match filled.commit(caller.peer.anchor()) {
+        Outcome::Delivered(note) | Outcome::Parked(note) => note,
+        Outcome::Superseded(note, old) => {
             drop(old);
-            caller.post(completion, Code::TransactionComplete);
-            Ok(())
+            note
         }
         Outcome::Refused(why, message) => {
             drop(message);
-            Err(refused(why))
+            return Err(refused(why));
         }
         // Only a multicast is cancelled.
-        Outcome::Cancelled => Err(Failure::died()),
-    }
+        Outcome::Cancelled => return Err(Failure::died()),
+    };
+    let code = match note {
+        Note::Taken => Code::TransactionComplete,
+        Note::Pending => Code::TransactionPendingFrozen,
+    };
+    caller.post(completion, code);
+    Ok(())
 }
 
 /// Sends a call. `waits` tells that the thread waits for an answer; `serving` is what it serves, and
@@ -369,6 +378,7 @@ fn fill(
         target,
         objects,
         place,
+        outstanding: None,
         nested: cover.nested,
         _room: room,
     };
@@ -437,7 +447,7 @@ fn write_context(
 fn refused(why: Refusal<Binder>) -> Failure {
     match why {
         Refusal::Closed | Refusal::Gone => Failure::died(),
-        Refusal::Personality(never) => match never {},
+        Refusal::Personality(Frozen) => Failure::frozen(),
     }
 }
 
@@ -452,22 +462,20 @@ fn commit_call(
     let anchor = caller.peer.anchor();
     let queue = caller.thread.queue;
     make_room(caller)?;
-    let (parent, accepts_fds) = match serving.take() {
-        Some(serving) => (Some(serving.reply), serving.accepts_fds),
-        None => (None, false),
+    let (parent, served) = match serving.take() {
+        Some(serving) => (Some(serving.reply), Some(serving.served)),
+        None => (None, None),
     };
-    let restore =
-        |parent: Option<Reply<Binder>>| parent.map(|reply| Serving { reply, accepts_fds });
     let call = match Reply::new(anchor, queue, parent) {
         Ok(call) => call,
         Err((_, parent)) => {
-            *serving = restore(parent);
+            *serving = parent.zip(served).map(Serving::from);
             return Err(Failure::failed(ENOMEM));
         }
     };
     // From the commit on the answer can come.
-    let noted = caller.with_looper(|looper| looper.stack.call(accepts_fds));
-    debug_assert!(noted == Some(true));
+    let noted = caller.with_looper(|looper| looper.stack.call(served));
+    debug_assert!(matches!(noted, Some(Ok(()))));
     let complete = Queued::Plain(Code::TransactionComplete);
     let posted = anchor.post_code(queue, completion, complete, When::Later);
     match filled.call(call).commit(anchor) {
@@ -475,14 +483,14 @@ fn commit_call(
             if let Ok(posted) = posted {
                 drop(anchor.withdraw_code(posted));
             }
-            caller.with_looper(|looper| looper.stack.uncall());
+            let served = caller.with_looper(|looper| looper.stack.uncall());
             if let Kind::Call(call) = ::core::mem::replace(&mut message.kind, Kind::Post) {
-                *serving = restore(call.cancel());
+                *serving = call.cancel().zip(served.flatten()).map(Serving::from);
             }
             drop(message);
             Err(refused(why))
         }
-        Outcome::Delivered(()) | Outcome::Parked(()) => Ok(()),
+        Outcome::Delivered(_) | Outcome::Parked(_) => Ok(()),
         // A call goes to no lane, and a unicast is not cancelled.
         Outcome::Superseded(..) | Outcome::Cancelled => Ok(()),
     }
@@ -507,7 +515,8 @@ fn answer(
     out: &Outgoing,
     serving: Option<Serving>,
 ) -> Result<(), ReplyFailure> {
-    let Some(Serving { reply, accepts_fds }) = serving else {
+    // The call is not done before the answer is sent.
+    let Some(Serving { reply, served }) = serving else {
         return Err(ReplyFailure::Replier(Failure::failed(EPROTO)));
     };
     let completion = match Spare::new(caller.peer.anchor()) {
@@ -524,7 +533,7 @@ fn answer(
     let cover = Cover {
         secctx: None,
         node: None,
-        accepts_fds,
+        accepts_fds: served.accepts_fds,
         nested: None,
         one_way: false,
     };
