@@ -241,6 +241,30 @@ pub struct ExtendedError {
     pub param: i32,
 }
 
+/// Argument of [`nr::FREEZE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FreezeInfo {
+    /// The process, in the initial namespace.
+    pub pid: u32,
+    /// 0 thaws.
+    pub enable: u32,
+    /// How long to wait for the end of what is under way, in milliseconds.
+    pub timeout: u32,
+}
+
+/// Argument of [`nr::GET_FROZEN_INFO`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrozenInfo {
+    /// The process, in the initial namespace.
+    pub pid: u32,
+    /// Out: bit 0, a call was refused; bit 1, something is under way.
+    pub sync_recv: u32,
+    /// Out: a one-way was taken while frozen.
+    pub async_recv: u32,
+}
+
 /// Argument of [`nr::GET_NODE_DEBUG_INFO`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -291,6 +315,8 @@ const _: () = {
     assert!(size_of::<TransactionData>() == payload_size(bc::TRANSACTION));
     assert!(size_of::<TransactionData>() == payload_size(br::REPLY));
     assert!(size_of::<ExtendedError>() == payload_size(nr::GET_EXTENDED_ERROR));
+    assert!(size_of::<FreezeInfo>() == payload_size(nr::FREEZE));
+    assert!(size_of::<FrozenInfo>() == payload_size(nr::GET_FROZEN_INFO));
     assert!(size_of::<NodeDebugInfo>() == payload_size(nr::GET_NODE_DEBUG_INFO));
     assert!(size_of::<NodeInfoForRef>() == payload_size(nr::GET_NODE_INFO_FOR_REF));
     assert!(size_of::<CtlAdd>() == payload_size(nr::CTL_ADD));

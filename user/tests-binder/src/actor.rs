@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{kill_process, waitpid, Pid, Signal, WaitOptions};
 
-use crate::abi::{nr, payload_size, ExtendedError, TransactionData, WriteRead};
+use crate::abi::{
+    nr, payload_size, ExtendedError, FreezeInfo, FrozenInfo, TransactionData, WriteRead,
+};
 use crate::ops;
 use crate::request::{errno_name, Done, Request, READ};
 use crate::returns::{parse, Br};
@@ -166,6 +168,15 @@ impl Thread {
         let at = shm::store(value);
         let result = self.ioctl(name, number, at)?;
         Ok((result, shm::load(at)))
+    }
+
+    /// Begins an ioctl with a structure, which is expected to block; see [`Thread::end`].
+    pub fn block_in<T: Copy>(&self, name: &str, number: u32, value: &T) -> Res {
+        let at = shm::store(value);
+        self.ask(ops::ioctl, &[self.fd as u64, u64::from(number), at]);
+        self.wait_asleep(name)?;
+        self.say(&format!("{name} blocks"));
+        Ok(())
     }
 
     /// Waits until the thread sleeps in what it was asked.
@@ -397,6 +408,46 @@ impl Thread {
             (error.command, error.param),
             (command, param),
         )
+    }
+
+    /// Freezes the process `who` within so many milliseconds: 0 or a negative errno.
+    pub fn freeze(&self, who: &Thread, timeout: u32) -> Res<i64> {
+        let (name, info) = who.freezing(timeout);
+        Ok(self.ioctl_with(&name, nr::FREEZE, &info)?.0)
+    }
+
+    /// What a freezer says of this thread's process.
+    pub fn freezing(&self, timeout: u32) -> (String, FreezeInfo) {
+        let info = FreezeInfo {
+            pid: self.pid as u32,
+            enable: 1,
+            timeout,
+        };
+        (format!("freeze({},{timeout})", self.name), info)
+    }
+
+    /// Thaws the process `who`.
+    pub fn thaw(&self, who: &Thread) -> Res {
+        let info = FreezeInfo {
+            pid: who.pid as u32,
+            ..FreezeInfo::default()
+        };
+        let name = format!("thaw({})", who.name);
+        same(&name, self.ioctl_with(&name, nr::FREEZE, &info)?.0, 0)
+    }
+
+    /// What came to the process `who` since it was frozen: (sync_recv, async_recv).
+    pub fn frozen_info(&self, who: &Thread) -> Res<(u32, u32)> {
+        let info = FrozenInfo {
+            pid: who.pid as u32,
+            ..FrozenInfo::default()
+        };
+        let name = format!("frozen_info({})", who.name);
+        let (result, info) = self.ioctl_with(&name, nr::GET_FROZEN_INFO, &info)?;
+        same(&name, result, 0)?;
+        let (sync, posted) = (info.sync_recv, info.async_recv);
+        self.say(&format!("sync {sync} async {posted}"));
+        Ok((sync, posted))
     }
 
     /// Copies memory of the actor out.

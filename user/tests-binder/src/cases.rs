@@ -11,6 +11,7 @@ mod cy;
 mod dn;
 mod dp;
 mod fs;
+mod fz;
 mod io;
 mod ob;
 mod ow;
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         ob::CASES,
         rc::CASES,
         dn::CASES,
+        fz::CASES,
         bf::CASES,
         po::CASES,
         fs::CASES,

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use rustix::thread;
 
-use crate::abi::{bc, nr, obj, tf, TransactionData, WriteRead};
+use crate::abi::{bc, nr, obj, tf, FreezeInfo, FrozenInfo, TransactionData, WriteRead};
 use crate::ops;
 use crate::returns::{parse, Br};
 use crate::wire::Obj;
@@ -180,6 +180,10 @@ fn call(talk: &mut Talk, code: u32, size: usize, node: Option<Obj>) -> Result<bo
     talk.message(bc::TRANSACTION, code, 0, &data, &offsets);
     loop {
         match talk.next()? {
+            // Somebody will thaw it.
+            Br::Plain("FROZEN_REPLY") => {
+                talk.message(bc::TRANSACTION, code, 0, &data, &offsets);
+            }
             Br::Reply(reply) => {
                 let fine = reply.code == code && reply.data_size >= size as u64 && intact(&reply);
                 talk.free(reply.buffer);
@@ -197,7 +201,7 @@ fn one_way(talk: &mut Talk, code: u32, size: usize) -> Result<bool, i64> {
     let data = vec![code as u8; size];
     talk.message(bc::TRANSACTION, code, tf::ONE_WAY, &data, &[]);
     match talk.next()? {
-        Br::Plain("COMPLETE" | "FAILED_REPLY") => Ok(true),
+        Br::Plain("COMPLETE" | "PENDING_FROZEN" | "FAILED_REPLY") => Ok(true),
         Br::Plain("DEAD_REPLY") => Ok(false),
         _ => Err(WRONG),
     }
@@ -243,4 +247,42 @@ fn converse(talk: &mut Talk, rounds: u64, restless: bool) -> Result<i64, i64> {
 pub fn client([fd, rounds, restless, ..]: [u64; 6]) -> i64 {
     let mut talk = Talk::new(fd);
     converse(&mut talk, rounds, restless != 0).unwrap_or_else(|error| error)
+}
+
+fn freeze_and_thaw(fd: u64, pid: u32, rounds: u64) -> Result<i64, i64> {
+    let mut frozen = 0;
+    for round in 0..rounds {
+        let freeze = FreezeInfo {
+            pid,
+            enable: 1,
+            timeout: round as u32 % 3 * 4,
+        };
+        let ioctl = |number: u32, at: u64| ops::ioctl([fd, u64::from(number), at, 0, 0, 0]);
+        match -ioctl(nr::FREEZE, &raw const freeze as u64) as i32 {
+            0 => frozen += 1,
+            libc::EAGAIN => {}
+            _ => return Err(WRONG),
+        }
+        let mut info = FrozenInfo {
+            pid,
+            ..FrozenInfo::default()
+        };
+        let thaw = FreezeInfo {
+            enable: 0,
+            ..freeze
+        };
+        if ioctl(nr::GET_FROZEN_INFO, &raw mut info as u64) != 0
+            || info.sync_recv > 3
+            || info.async_recv > 1
+            || ioctl(nr::FREEZE, &raw const thaw as u64) != 0
+        {
+            return Err(WRONG);
+        }
+    }
+    Ok(frozen)
+}
+
+/// (fd, pid, rounds) -> how often it worked: freezes and thaws a process that is busy.
+pub fn freezer([fd, pid, rounds, ..]: [u64; 6]) -> i64 {
+    freeze_and_thaw(fd, pid as u32, rounds).unwrap_or_else(|error| error)
 }
