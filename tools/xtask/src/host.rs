@@ -124,6 +124,19 @@ pub fn ensure_packages(ctx: &Ctx, wanted: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Whether this machine's archive has such a package, as far as its lists say.
+pub fn has_archive_package(package: &str) -> bool {
+    let policy = capture("apt-cache", &["policy", package]);
+    policy.is_ok_and(|text| has_candidate(&text))
+}
+
+fn has_candidate(policy: &str) -> bool {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate: "))
+        .any(|version| version != "(none)")
+}
+
 fn is_installed(package: &str) -> bool {
     let state = capture("dpkg-query", &["-W", "-f", "${db:Status-Status}", package]);
     state.is_ok_and(|state| state.split_whitespace().any(|word| word == "installed"))
@@ -169,6 +182,15 @@ mod tests {
         ));
         let text = explain_network(outcome).unwrap_err().to_string();
         assert!(text.contains("network") && !text.contains('\n'));
+    }
+
+    #[test]
+    fn a_package_without_a_candidate_is_not_there() {
+        assert!(has_candidate(
+            "spin:\n  Installed: (none)\n  Candidate: 6.5\n"
+        ));
+        assert!(!has_candidate("spin:\n  Candidate: (none)\n"));
+        assert!(!has_candidate(""));
     }
 
     #[test]

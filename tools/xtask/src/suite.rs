@@ -12,10 +12,12 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::drivers;
+use crate::explored::Explored;
 use crate::guest::{Driver, Job};
 use crate::ktap::{self, Status};
 use crate::lint;
 use crate::module;
+use crate::proofs;
 use crate::run::{self, Run};
 use crate::session::Session;
 
@@ -73,6 +75,7 @@ fn host(session: &mut Session<'_>) -> Result<()> {
     // The same source once more on each of the model checkers.
     let checked = [("engine-loom", "loom"), ("engine-shuttle", "shuttle")]
         .map(|(name, feature)| (name, engine.clone(), feature));
+    let mut explored = Explored::default();
     for (name, manifest, feature) in plain.chain(checked) {
         let mut step = session.ctx.ui.step(&format!("cargo test ({name})"), 0);
         let log = session.ctx.log(&format!("host-{name}"));
@@ -80,10 +83,13 @@ fn host(session: &mut Session<'_>) -> Result<()> {
             .args(["test", "--locked", "--no-fail-fast", "--features", feature])
             .arg("--manifest-path")
             .arg(&manifest)
+            // What the tests of the engine say they have explored.
+            .args(["--", "--show-output"])
             .collect(&mut step, |_, _| {})?;
         step.done();
         let tests = ktap::libtest(&ended.output);
         session.report.take(&format!("host/{name}"), &tests);
+        explored.take(name, &ended.output);
         let failed = tests
             .iter()
             .any(|test| matches!(test.status, Status::Failed(_)));
@@ -93,7 +99,8 @@ fn host(session: &mut Session<'_>) -> Result<()> {
             session.report.fail(&format!("host/{name}"), &why);
         }
     }
-    Ok(())
+    proofs::run(session, &mut explored)?;
+    explored.finish(&session.ctx.log("explored"))
 }
 
 fn kunit(session: &mut Session<'_>) -> Result<()> {
