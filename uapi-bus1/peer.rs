@@ -9,8 +9,8 @@
 //! Locks, in this order, two of one class never nested:
 //! * `ioctl`, a killable mutex: gives the commands on one peer a serial effect. Taken after user memory has
 //!   been copied, and never held while it is, so that every holder gets on by itself;
-//! * `table`, a mutex: what the peer holds. Another peer takes it to hand over a handle, under its
-//!   own `ioctl`;
+//! * `table`, a mutex: what the peer holds. Another peer takes it to hand over a handle, holding none
+//!   of its own locks then;
 //! * the spinlocks of the engine.
 
 #![deny(unsafe_code)]
