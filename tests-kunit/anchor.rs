@@ -266,4 +266,44 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn who_sends_and_reads_needs_no_time_to_pass() -> Result<(), Failed> {
+        let (a, b, c) = (peer(1)?, peer(2)?, peer(3)?);
+        let (one, two, three) = (node(&a)?, node(&b)?, node(&c)?);
+        let _standstill = Standstill::begin();
+        let mut last = crate::core::order::Stamp::ZERO;
+        for number in 0..5 {
+            // One sends to two, one after the other.
+            assert!(send(&c, one.node(), number)?);
+            assert!(send(&c, two.node(), number)?);
+            // Who reads sends to somebody who knows nothing of that yet.
+            let (first, second) = (placed(&a).ok_or(Failed)?.1, placed(&b).ok_or(Failed)?.1);
+            assert!(last < first && first < second);
+            assert!(send(&b, three.node(), number)?);
+            last = placed(&c).ok_or(Failed)?.1;
+            assert!(second < last);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_follows_the_end_of_a_node_sends_behind_it() -> Result<(), Failed> {
+        let (owner, a, b) = (peer(1)?, peer(2)?, peer(3)?);
+        let (dying, far) = (node(&owner)?, node(&b)?);
+        let _standstill = Standstill::begin();
+        a.anchor().follow(dying.node());
+        assert!(send(&a, far.node(), 1)?);
+        let first = placed(&b).ok_or(Failed)?.1;
+        for number in 0..3 {
+            assert!(send(&owner, far.node(), number)?);
+        }
+        destroy_amid(&owner, &[dying.node()], |_| Ok(()))?;
+        let end = dying.node().death().ok_or(Failed)?;
+        a.anchor().follow(dying.node());
+        let own = node(&a)?;
+        assert!(send(&a, own.node(), 2)?);
+        assert!(first < end && end < placed(&a).ok_or(Failed)?.1);
+        Ok(())
+    }
 }

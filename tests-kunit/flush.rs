@@ -250,4 +250,22 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn what_is_undecided_goes_behind_even_where_nothing_else_is_queued() -> Result<(), Failed> {
+        let (owner, other) = (peer(1)?, peer(2)?);
+        let (dying, staying) = (node(&owner)?, node(&owner)?);
+        // So that the end of the node is no news for its owner.
+        assert!(dying.handle().disarm().is_some());
+        amid(&other, &[staying.node(), staying.node()], 1, || {
+            anew(&owner, &[dying.node()])
+        })?;
+        let end = dying.node().death().ok_or(Failed)?;
+        for expected in [1, 2] {
+            let (number, stamp, _) = placed(&owner).ok_or(Failed)?;
+            assert!(number == expected && stamp > end);
+        }
+        assert!(take(&owner).is_none());
+        Ok(())
+    }
 }

@@ -19,7 +19,10 @@ mod tests {
             },
             node::Node,
             personality::Via,
-            sync::Arc, //
+            sync::{
+                Arc,
+                Relaxed, //
+            }, //
         },
         testbed::*, //
     };
@@ -169,7 +172,6 @@ mod tests {
         assert_eq!(one.handle().counts().strong, 1);
         assert!(Arc::ptr_eq(one.node(), own.node()));
         assert!(core::ptr::eq(&**one.handle().holder(), &**holder.anchor()));
-        assert_eq!(*one.handle().part(), ());
         Ok(())
     }
 
@@ -200,6 +202,21 @@ mod tests {
         assert_eq!(counted("handles-alive"), before);
         // The owner has its handle already, and may take it again.
         assert!(strong(own.node(), &owner).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_written_on_a_handle_stays_there_as_long_as_it_lives() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let link = strong(own.node(), &holder)?;
+        link.handle().part().0.store(7, Relaxed);
+        let again = soft(own.node(), &holder)?;
+        assert_eq!(again.handle().part().0.load(Relaxed), 7);
+        assert_eq!(own.handle().part().0.load(Relaxed), 0);
+        drop((link, again));
+        let anew = strong(own.node(), &holder)?;
+        assert_eq!(anew.handle().part().0.load(Relaxed), 0);
         Ok(())
     }
 }

@@ -57,6 +57,7 @@ use crate::core::{
         AllocError,
         Arc,
         Atomic,
+        Clock,
         KVec,
         Monotonic,
         Mutex,
@@ -181,6 +182,72 @@ impl PageStore for Store {
     }
 }
 
+/// Where [`Stoppable`] stands; zero while it goes.
+#[cfg(bus1_host)]
+mod stopped {
+    std::thread_local! {
+        static AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+
+    pub(super) fn get() -> u64 {
+        AT.with(std::cell::Cell::get)
+    }
+
+    pub(super) fn set(at: u64) {
+        AT.with(|stopped| stopped.set(at));
+    }
+}
+
+/// In the kernel one suite runs at a time.
+#[cfg(not(bus1_host))]
+mod stopped {
+    use super::{
+        Atomic,
+        Relaxed, //
+    };
+
+    static AT: Atomic<u64> = Atomic::new(0);
+
+    pub(super) fn get() -> u64 {
+        AT.load(Relaxed)
+    }
+
+    pub(super) fn set(at: u64) {
+        AT.store(at, Relaxed);
+    }
+}
+
+/// Monotonic time, which a test can stop: then only what one has seen of the other makes an order.
+pub(crate) struct Stoppable;
+
+impl Clock for Stoppable {
+    const PATIENCE: u32 = 100;
+
+    fn now() -> u64 {
+        match stopped::get() {
+            0 => Monotonic::now(),
+            at => at,
+        }
+    }
+}
+
+/// Time stands as long as this is there.
+pub(crate) struct Standstill(());
+
+impl Standstill {
+    /// Stops the clock.
+    pub(crate) fn begin() -> Self {
+        stopped::set(Monotonic::now().max(1));
+        Self(())
+    }
+}
+
+impl Drop for Standstill {
+    fn drop(&mut self) {
+        stopped::set(0);
+    }
+}
+
 /// The personality: messages are numbers, lanes are for even ones if the node says so.
 pub(crate) struct T;
 
@@ -225,6 +292,15 @@ pub(crate) struct Seen {
     pub(crate) queue: Option<QueueId>,
 }
 
+/// A number that the suites write on a handle.
+pub(crate) struct Mark(pub(crate) Atomic<u32>);
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
 /// Edges that a node went through.
 #[derive(Default)]
 pub(crate) struct Edges {
@@ -235,7 +311,7 @@ pub(crate) struct Edges {
 }
 
 impl Personality for T {
-    type Clock = Monotonic;
+    type Clock = Stoppable;
     type Pages = Store;
     type File = ();
     type Peer = ();
@@ -244,7 +320,7 @@ impl Personality for T {
     /// Whether messages to it take turns.
     type Node = bool;
     type NodeState = Edges;
-    type Handle = ();
+    type Handle = Mark;
     type Message = u32;
     type Watch = u32;
     type Code = u32;
