@@ -42,11 +42,39 @@ mod held {
 
     std::thread_local! {
         static SPINLOCKS: Cell<usize> = const { Cell::new(0) };
+        static COST: Cell<Cost> = const { Cell::new(Cost { taken: 0, within: 0, most: 0 }) };
+    }
+
+    /// Spinlocks that this thread took since it was last asked to count anew.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Cost {
+        /// All.
+        pub(crate) taken: u64,
+        within: u64,
+        /// The most that were taken while one was held.
+        pub(crate) most: u64,
+    }
+
+    /// Counts anew; says what was counted before.
+    pub(crate) fn cost() -> Cost {
+        let none = Cost {
+            taken: 0,
+            within: 0,
+            most: 0,
+        };
+        COST.with(|cost| cost.replace(none))
     }
 
     /// Counts a spinlock that this thread took.
     pub(super) fn enter() {
-        SPINLOCKS.with(|held| held.set(held.get() + 1));
+        let before = SPINLOCKS.with(|held| held.replace(held.get() + 1));
+        COST.with(|cost| {
+            let mut now = cost.get();
+            now.taken += 1;
+            now.within = if before == 0 { 0 } else { now.within + 1 };
+            now.most = now.most.max(now.within);
+            cost.set(now);
+        });
     }
 
     /// Counts one that it gave back.
@@ -59,6 +87,9 @@ mod held {
         SPINLOCKS.with(Cell::get)
     }
 }
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub(crate) use held::cost;
 
 /// Under the model checkers all threads share one thread of the machine: nothing is counted.
 #[cfg(any(feature = "loom", feature = "shuttle"))]

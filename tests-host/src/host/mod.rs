@@ -62,6 +62,8 @@ pub(crate) use list::{
     ListLinks,
     TryNewListArc, //
 };
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub(crate) use lock::cost;
 pub(crate) use lock::{
     assert_unlocked,
     new_mutex,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// What one thread did, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Did {
+pub(crate) enum Did {
     /// Its send of `id`, as `peer`, returned.
     Sent { id: u32, peer: usize },
     /// Its receipt of `id`, as `peer`, returned.
@@ -22,28 +22,28 @@ pub(super) enum Did {
 
 /// Broken promises of one run, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// The orders of the queues have a cycle.
-    pub(super) consistency: usize,
+    pub(crate) consistency: usize,
     /// They have one together with "its sender had sent or read the other before".
-    pub(super) causality: usize,
+    pub(crate) causality: usize,
     /// They have one together with "a send or a receipt of it returned before the other's send began".
-    pub(super) real_time: usize,
+    pub(crate) real_time: usize,
     /// A send returned before another began, and yet came later in the same queue.
-    pub(super) fifo: usize,
+    pub(crate) fifo: usize,
     /// One message was not delivered exactly once to each destination.
-    pub(super) lost: usize,
+    pub(crate) lost: usize,
     /// A payload was not what was written before the send.
-    pub(super) torn: usize,
+    pub(crate) torn: usize,
     /// Stamps fell in a queue, or differed within one transaction.
-    pub(super) misplaced: usize,
+    pub(crate) misplaced: usize,
     /// A reader slept on a readable queue when all senders were done.
-    pub(super) overslept: usize,
+    pub(crate) overslept: usize,
 }
 
 impl Faults {
     /// Adds those of another run.
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.consistency += other.consistency;
         self.causality += other.causality;
         self.real_time += other.real_time;
@@ -55,7 +55,7 @@ impl Faults {
     }
 
     /// What counts if the clock is not one that everybody can rely on.
-    pub(super) fn without_real_time(self) -> Self {
+    pub(crate) fn without_real_time(self) -> Self {
         Self {
             real_time: 0,
             ..self
@@ -142,7 +142,7 @@ fn cyclic(edges: &Edges) -> bool {
 }
 
 /// Judges. `queues` is what each delivered, in order; `sent` each message and where it went.
-pub(super) fn judge(
+pub(crate) fn judge(
     threads: &[Vec<Did>],
     queues: &[Vec<u32>],
     sent: &[(u32, Vec<usize>)],

@@ -11,7 +11,7 @@
 //! * loom: small scripts in all interleavings, weak memory included, up to a number of preemptions;
 //! * shuttle: larger scripts in many random schedules, with readers that really sleep.
 
-mod history;
+pub(crate) mod history;
 mod world;
 
 #[cfg(feature = "loom")]
