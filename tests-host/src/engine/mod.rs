@@ -6,13 +6,18 @@
 //! * shuttle: `schedules` plays random programs of eight peers on a thread each, writes down what
 //!   happened (`record`), and asks whether the bus that `model` describes can have such a history.
 //!   `tampered` shows that the model refuses others.
+//! * loom and shuttle: `races` are small scripts of two threads.
 
 #[cfg(feature = "shuttle")]
 mod actor;
+#[allow(dead_code)]
+mod bench;
 #[cfg(feature = "shuttle")]
 mod model;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code))]
 mod program;
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+mod races;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code))]
 mod record;
 #[cfg(feature = "shuttle")]
