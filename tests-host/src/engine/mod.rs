@@ -2,7 +2,8 @@
 
 //! The whole engine against models of it.
 //!
-//! * std: `sequential` plays random programs on one thread, where the engine has no choice.
+//! * std: `sequential` plays random programs on one thread, where the engine has no choice; `depth`
+//!   has long chains and large ends.
 //! * shuttle: `schedules` plays random programs of eight peers on a thread each, writes down what
 //!   happened (`record`), and asks whether the bus that `model` describes can have such a history.
 //!   `tampered` shows that the model refuses others.
@@ -12,6 +13,8 @@
 mod actor;
 #[allow(dead_code)]
 mod bench;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod depth;
 #[cfg(feature = "shuttle")]
 mod model;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code))]
