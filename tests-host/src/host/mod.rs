@@ -43,6 +43,8 @@ pub(crate) use atomic::{
     Relaxed,
     Release, //
 };
+#[cfg(feature = "loom")]
+pub(crate) use backend::hide_references;
 pub(crate) use backend::{
     model,
     thread, //

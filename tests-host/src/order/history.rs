@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 pub(crate) enum Did {
     /// Its send of `id`, as `peer`, returned.
     Sent { id: u32, peer: usize },
+    /// It queued a notice, as event `id`: a state, not a message, so that it follows nobody's clock.
+    Notified(u32),
     /// Its receipt of `id`, as `peer`, returned.
     Got { id: u32, peer: usize },
     /// It gave a signal outside the bus.
@@ -98,27 +100,62 @@ fn edges(threads: &[Vec<Did>]) -> Before {
     let mut all = Before::default();
     for (by, log) in threads.iter().enumerate() {
         for (at, did) in log.iter().enumerate() {
-            let Did::Sent { id: later, peer } = *did else {
-                continue;
+            let (later, sender) = match *did {
+                Did::Sent { id, peer } => (id, Some(peer)),
+                Did::Notified(id) => (id, None),
+                _ => continue,
             };
             let mut before = Vec::new();
             known(threads, by, at, &mut before);
             for did in before {
-                let (Did::Sent { id, peer: whose } | Did::Got { id, peer: whose }) = did else {
-                    continue;
+                let (id, whose) = match did {
+                    Did::Sent { id, peer } | Did::Got { id, peer } => (id, Some(peer)),
+                    Did::Notified(id) => (id, None),
+                    _ => continue,
                 };
-                if whose == peer {
+                if whose.is_some() && whose == sender {
                     all.causal.insert((id, later));
                 } else {
                     all.real_time.insert((id, later));
                 }
-                if matches!(did, Did::Sent { .. }) {
+                if !matches!(did, Did::Got { .. }) {
                     all.sends.insert((id, later));
                 }
             }
         }
     }
     all
+}
+
+/// An event of a notice. It says what holds when it is read, so that one delivery may report several
+/// events, and an event may be reported by a delivery that was queued for an earlier one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// The event.
+    pub(crate) id: u32,
+    /// The delivery that reported it.
+    pub(crate) by: Option<u32>,
+    /// The last delivery about the same node.
+    pub(crate) last: Option<u32>,
+    /// Whether it has a place of its own, so that it comes after what was sent before it.
+    pub(crate) follows: bool,
+    /// Whether it kept its place, so that it comes before what was sent after it.
+    pub(crate) precedes: bool,
+}
+
+/// Puts deliveries in the place of the events that they stand for.
+fn placed(edges: Edges, told: &[Told]) -> Edges {
+    let event = |id: u32| told.iter().find(|told| told.id == id);
+    let from = |id: u32| match event(id) {
+        Some(told) => told.by.filter(|_| told.precedes),
+        None => Some(id),
+    };
+    let to = |id: u32| match event(id) {
+        Some(told) => told.last.filter(|_| told.follows),
+        None => Some(id),
+    };
+    let edges = edges.into_iter().filter_map(|(a, b)| from(a).zip(to(b)));
+    edges.filter(|edge| edge.0 != edge.1).collect()
 }
 
 /// Whether `queue` delivered `edge` the wrong way round.
@@ -147,6 +184,16 @@ pub(crate) fn judge(
     queues: &[Vec<u32>],
     sent: &[(u32, Vec<usize>)],
 ) -> Faults {
+    judge_all(threads, queues, sent, &[])
+}
+
+/// The same, with notices: deliveries that are not in `sent`.
+pub(crate) fn judge_all(
+    threads: &[Vec<Did>],
+    queues: &[Vec<u32>],
+    sent: &[(u32, Vec<usize>)],
+    told: &[Told],
+) -> Faults {
     let mut faults = Faults::default();
     let pairs = queues.iter().flat_map(|queue| queue.windows(2));
     let mut graph: Edges = pairs
@@ -155,17 +202,16 @@ pub(crate) fn judge(
         .collect();
     let before = edges(threads);
     faults.consistency = usize::from(cyclic(&graph));
-    graph.extend(before.causal);
+    graph.extend(placed(before.causal, told));
     faults.causality = usize::from(cyclic(&graph));
-    graph.extend(before.real_time);
+    graph.extend(placed(before.real_time, told));
     faults.real_time = usize::from(cyclic(&graph));
+    let sends = placed(before.sends, told);
     for (number, queue) in queues.iter().enumerate() {
-        faults.fifo += before
-            .sends
-            .iter()
-            .filter(|edge| reversed(queue, edge))
-            .count();
-        let mut have = queue.clone();
+        faults.fifo += sends.iter().filter(|edge| reversed(queue, edge)).count();
+        let is_message =
+            |id: &u32| sent.iter().any(|(message, _)| message == id) || told.is_empty();
+        let mut have: Vec<u32> = queue.iter().copied().filter(is_message).collect();
         let mut want = Vec::new();
         for (id, to) in sent {
             want.extend(to.iter().filter(|to| **to == number).map(|_| *id));
@@ -174,6 +220,7 @@ pub(crate) fn judge(
         want.sort_unstable();
         faults.lost += usize::from(have != want);
     }
+    faults.lost += told.iter().filter(|told| told.by.is_none()).count();
     faults
 }
 
@@ -242,5 +289,41 @@ mod tests {
         let sent = [(1, vec![0, 0]), (2, vec![1])];
         assert_eq!(judge(&[], &[vec![1, 1], vec![2]], &sent).lost, 0);
         assert_eq!(judge(&[], &[vec![1], vec![2, 2]], &sent).lost, 2);
+    }
+
+    /// Message 1 went to the queue before the event, message 2 after it.
+    #[test]
+    fn a_notice_has_its_place() {
+        let threads = [vec![sent(1, 0), Did::Notified(9), sent(2, 0)]];
+        let sent = [(1, vec![0]), (2, vec![0])];
+        let told = |follows| Told {
+            id: 9,
+            by: Some(100),
+            last: Some(100),
+            follows,
+            precedes: true,
+        };
+        let fifo = |queue: Vec<u32>, follows| {
+            let faults = judge_all(&threads, &[queue], &sent, &[told(follows)]);
+            assert_eq!(faults.lost, 0);
+            faults.fifo
+        };
+        assert_eq!(fifo(vec![1, 100, 2], true), 0);
+        assert_eq!(fifo(vec![100, 1, 2], true), 1);
+        assert_eq!(fifo(vec![100, 1, 2], false), 0);
+        assert_eq!(fifo(vec![1, 2, 100], false), 1);
+    }
+
+    #[test]
+    fn a_notice_that_never_comes_is_lost() {
+        let threads = [vec![Did::Notified(9)]];
+        let told = Told {
+            id: 9,
+            by: None,
+            last: None,
+            follows: true,
+            precedes: true,
+        };
+        assert_eq!(judge_all(&threads, &[vec![]], &[], &[told]).lost, 1);
     }
 }

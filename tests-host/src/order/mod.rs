@@ -11,6 +11,8 @@
 //! * loom: small scripts in all interleavings, weak memory included, up to a number of preemptions;
 //! * shuttle: larger scripts in many random schedules, with readers that really sleep.
 
+mod actor;
+mod deliveries;
 pub(crate) mod history;
 mod world;
 

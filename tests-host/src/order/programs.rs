@@ -3,14 +3,18 @@
 //! Random programs on std.
 
 use super::{
+    deliveries::Seen,
     history::Faults,
     scripts::{
         four_by_four,
+        notices,
         side_channel,
-        sleepers, //
+        sleepers,
+        two_readers, //
     },
     world::{
         play,
+        play_and_look,
         Script,
         Step, //
     }, //
@@ -24,7 +28,11 @@ use crate::{
         Standing, //
     }, //
 };
-use proptest::prelude::*;
+use proptest::{
+    prelude::*,
+    test_runner::TestRunner, //
+};
+use std::cell::RefCell;
 
 /// Queues that are read and sent to.
 const QUEUES: usize = 3;
@@ -44,7 +52,7 @@ fn steps(peers: std::ops::Range<usize>, max: usize) -> impl Strategy<Value = Vec
 fn script(mut threads: Vec<Vec<Step>>, times: Vec<u64>) -> Script {
     let mut next = 0;
     for step in threads.iter_mut().flatten() {
-        if let Step::Send(_, id, _) = step {
+        if let Step::Send(_, id, _) | Step::Notify(_, id, _) = step {
             *id = next;
             next += 1;
         }
@@ -54,12 +62,31 @@ fn script(mut threads: Vec<Vec<Step>>, times: Vec<u64>) -> Script {
         peers: QUEUES,
         times,
         ahead: None,
+        slow: false,
     }
 }
 
 /// Each thread acts as a peer of its own and reads that peer's queue.
 fn own_peers(max: usize) -> impl Strategy<Value = Vec<Vec<Step>>> {
     (steps(0..1, max), steps(1..2, max), steps(2..3, max)).prop_map(|(a, b, c)| vec![a, b, c])
+}
+
+/// The same, with a thread that queues notices, and one more reader of the first queue.
+fn with_notices(max: usize) -> impl Strategy<Value = Vec<Vec<Step>>> {
+    let notify = (0..QUEUES, any::<bool>());
+    let notify = notify.prop_map(|(peer, moving)| Step::Notify(peer, 0, moving));
+    let more = prop_oneof![3 => notify, 1 => Just(Step::Share(0))];
+    let share = |step: Step| match step {
+        Step::Recv(0) => Step::Share(0),
+        other => other,
+    };
+    let threads = (own_peers(max), prop::collection::vec(more, 1..max));
+    threads.prop_map(move |(threads, more)| {
+        let shared = threads
+            .into_iter()
+            .map(|steps| steps.into_iter().map(share).collect());
+        shared.chain([more]).collect()
+    })
 }
 
 proptest! {
@@ -118,4 +145,65 @@ fn readers_that_sleep_are_woken() {
 #[test]
 fn what_is_told_outside_the_bus_counts() {
     assert_eq!(again_and_again(&side_channel()), Faults::default());
+}
+
+/// Plays random programs whose sends dawdle; says what happened in all of them.
+fn dawdling(
+    name: &str,
+    threads: impl Strategy<Value = Vec<Vec<Step>>>,
+    judged: impl Fn(&Script) -> (Faults, Seen),
+) -> Seen {
+    let config = crate::cases(300);
+    let cases = config.cases;
+    let all = RefCell::new(Seen::default());
+    let outcome = TestRunner::new(config).run(&threads, |threads| {
+        let slow = Script {
+            slow: true,
+            ..script(threads, vec![])
+        };
+        let (faults, seen) = judged(&slow);
+        all.borrow_mut().add(seen);
+        prop_assert_eq!(faults, Faults::default());
+        Ok(())
+    });
+    let all = all.into_inner();
+    println!(
+        "explored {name}: {cases} programs, {} pushes, {} ties of multicasts, {} of one with a \
+         unicast, {} notices of which {} had moved",
+        all.pushes, all.ties, all.mixed_ties, all.notices, all.merged
+    );
+    outcome.unwrap();
+    all
+}
+
+/// Where time stands still, stamps tie. Ties must fall the same way in every queue.
+#[test]
+fn ties_fall_the_same_way_everywhere() {
+    let seen = dawdling("programs, no time", own_peers(16), |script| {
+        let (faults, seen) = play_and_look::<Standing>(script);
+        (faults.without_real_time(), seen)
+    });
+    assert!(seen.ties + seen.mixed_ties > 0, "no two stamps were equal");
+    assert!(seen.pushes > 0, "nothing was pushed");
+    let coarse = dawdling(
+        "programs, coarse",
+        own_peers(16),
+        play_and_look::<Coarse<16>>,
+    );
+    assert!(
+        coarse.ties + coarse.mixed_ties > 0,
+        "no two stamps were equal"
+    );
+}
+
+#[test]
+fn notices_have_their_place() {
+    let seen = dawdling("programs, notices", with_notices(12), play_and_look::<Fine>);
+    assert!(seen.notices > 0 && seen.merged > 0);
+    assert_eq!(again_and_again(&notices()), Faults::default());
+}
+
+#[test]
+fn two_threads_read_one_queue() {
+    assert_eq!(again_and_again(&two_readers()), Faults::default());
 }

@@ -8,8 +8,11 @@ use super::world::{
         Abandon,
         Await,
         Look,
+        Notify,
+        Recv,
         RecvAll,
         Send,
+        Share,
         Signal,
         Sleep, //
     }, //
@@ -46,6 +49,7 @@ pub(super) fn four_by_four(times: Vec<u64>) -> Script {
         peers: 9,
         times,
         ahead: None,
+        slow: false,
     }
 }
 
@@ -63,6 +67,7 @@ pub(super) fn side_channel() -> Script {
         peers: 5,
         times: vec![],
         ahead: None,
+        slow: false,
     }
 }
 
@@ -79,5 +84,45 @@ pub(super) fn sleepers() -> Script {
         peers: 6,
         times: vec![],
         ahead: None,
+        slow: false,
+    }
+}
+
+/// Two threads read queue 0, while another reads queue 1 and answers.
+pub(super) fn two_readers() -> Script {
+    Script {
+        threads: vec![
+            vec![Send(3, 1, vec![0, 1]), Send(3, 2, vec![0])],
+            vec![Send(4, 3, vec![1, 0]), Send(4, 4, vec![1, 0])],
+            vec![Share(0), Share(0), Send(5, 5, vec![1]), Share(0)],
+            vec![Share(0), Share(0), Share(0)],
+            vec![Recv(1), Send(1, 6, vec![0, 2]), Recv(1)],
+        ],
+        peers: 6,
+        times: vec![],
+        ahead: None,
+        slow: false,
+    }
+}
+
+/// Notices that are queued, moved and read while multicasts are under way.
+pub(super) fn notices() -> Script {
+    Script {
+        threads: vec![
+            vec![Send(3, 1, vec![0, 1]), Notify(1, 10, true)],
+            vec![
+                Notify(0, 11, true),
+                Send(4, 2, vec![1]),
+                Notify(0, 12, true),
+                Send(4, 3, vec![0, 2]),
+            ],
+            vec![Notify(0, 13, true), Signal(0), Notify(2, 14, false)],
+            vec![Recv(0), Await(0), Recv(0), Send(0, 4, vec![1, 2])],
+            vec![Recv(1), Recv(1), Sleep(1)],
+        ],
+        peers: 5,
+        times: vec![],
+        ahead: None,
+        slow: false,
     }
 }

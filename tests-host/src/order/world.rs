@@ -5,27 +5,34 @@
 //! The personality here does as little as one can: one queue for each peer, messages are numbers,
 //! and a reader who finds nothing lies down until it is woken. It is generic over the clock.
 
-use super::history::{
-    judge,
-    Did,
-    Faults, //
+use super::{
+    actor::{
+        Actor,
+        Prepared, //
+    },
+    deliveries::{
+        in_order,
+        misplaced,
+        seen,
+        told,
+        Delivery,
+        Seen, //
+    },
+    history::{
+        judge_all,
+        Did,
+        Faults, //
+    }, //
 };
 use crate::core::{
-    anchor::{
-        Anchor,
-        Taken, //
-    },
+    anchor::Taken,
     call::Reply,
-    destroy::Verdict,
-    handle::Soft,
     inbox::{
         Dispatch,
         QueueId, //
     },
     message::Message,
     node::Node,
-    order::Stamp,
-    peer::Peer,
     personality::{
         Cause,
         Counts,
@@ -33,25 +40,21 @@ use crate::core::{
         Personality,
         Route,
         To,
-        Via, //
+        Via,
+        When, //
     },
-    pool::Pool,
     quota::{
-        Account,
         Amounts,
         Users, //
     },
+    stats,
     sync::{
         Acquire,
-        Arc,
         Atomic,
         Clock,
-        KVec,
         Release, //
     },
     transaction::{
-        Draft,
-        Filled,
         Multicast,
         Outcome,
         Policy, //
@@ -63,8 +66,11 @@ use crate::host::{
     Pages, //
 };
 use std::{
-    collections::BTreeMap,
-    marker::PhantomData, //
+    marker::PhantomData,
+    sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    }, //
 };
 
 /// The personality, over clock `C`.
@@ -77,6 +83,8 @@ pub(super) struct Waiter {
     reader: Option<thread::Thread>,
     /// Refuses all that is sent.
     full: bool,
+    /// Lets others run first whenever something is sent, so that sends take long.
+    slow: bool,
 }
 
 impl<C: Clock> Personality for World<C> {
@@ -87,7 +95,8 @@ impl<C: Clock> Personality for World<C> {
     type Inbox = Waiter;
     type Queue = ();
     type Node = ();
-    type NodeState = ();
+    /// What was pushed and not reported: see [`Step::Notify`].
+    type NodeState = Vec<u32>;
     type Handle = ();
     type Message = u32;
     type Watch = ();
@@ -102,6 +111,9 @@ impl<C: Clock> Personality for World<C> {
     fn route(view: &mut Dispatch<'_, Self>, _: &mut Message<Self>, _: Cause) -> Route<Self> {
         if view.part().full {
             return Route::Refuse(());
+        }
+        if view.part().slow {
+            thread::yield_now();
         }
         Route::Go {
             to: To::Queue(QueueId::MAIN),
@@ -135,7 +147,7 @@ impl<C: Clock> Personality for World<C> {
         }
     }
 
-    fn counts_changed((): &mut (), _: Counts, _: Via) -> Notice {
+    fn counts_changed(_: &mut Vec<u32>, _: Counts, _: Via) -> Notice {
         Notice::Keep
     }
 
@@ -152,8 +164,13 @@ pub(super) enum Step {
     Send(usize, u32, Vec<usize>),
     /// The same, but the last queue refuses, and nobody gets it.
     Abandon(usize, u32, Vec<usize>),
+    /// Queues the notice about this peer's node, as event `id`; if it waits already, with `true`, at a
+    /// new place.
+    Notify(usize, u32, bool),
     /// This peer takes what is next, if there is something. One thread reads a queue.
     Recv(usize),
+    /// The same, for a queue that several threads read.
+    Share(usize),
     /// This peer takes so many, and sleeps for each.
     RecvAll(usize, usize),
     /// This peer lies down for good, unless it has something to read.
@@ -177,90 +194,41 @@ pub(super) struct Script {
     pub(super) times: Vec<u64>,
     /// How far ahead of all clocks the inbox of peer 0 is.
     pub(super) ahead: Option<u64>,
+    /// Whether sends dawdle, on the machine's own threads.
+    pub(super) slow: bool,
 }
 
 /// Id of the message that puts an inbox ahead.
 const AHEAD: u32 = u32::MAX;
-
-/// A message to one or to many, complete but not sent.
-enum Prepared<C: Clock> {
-    Unicast(Filled<World<C>>),
-    Multicast(Multicast<World<C>>),
-}
-
-struct Actor<C: Clock> {
-    peer: Arc<Peer<World<C>>>,
-    /// What others send to.
-    node: Soft<World<C>>,
-}
-
-const PLENTY: Amounts = Amounts {
-    slices: 1000,
-    bytes: 8000,
-    handles: 0,
-    fds: 0,
-};
-
-/// The payer of everything.
-const PAYER: u64 = 1;
-
-impl<C: Clock> Actor<C> {
-    fn new(users: &Arc<Users>, number: usize) -> Self {
-        let seat = Users::enter(users, PAYER, PLENTY).unwrap();
-        let account = Account::new(seat, PLENTY).unwrap();
-        let peer = Peer::new(number as u64, account, (), Waiter::default(), ()).unwrap();
-        assert!(peer.set_pool(Pool::new(Pages::new(4096)).unwrap()));
-        let node = Node::create(&peer, (), ()).unwrap();
-        Self { peer, node }
-    }
-
-    fn anchor(&self) -> &Anchor<World<C>> {
-        self.peer.anchor()
-    }
-
-    /// Ends the peer. What is left over now is a leak, which loom finds.
-    fn close(self) {
-        let verdict = Verdict::new().unwrap();
-        self.peer.shut();
-        self.peer
-            .destroy_all(verdict, [self.node.node()].into_iter());
-    }
-
-    fn message(&self, id: u32) -> Filled<World<C>> {
-        let amounts = Amounts {
-            slices: 1,
-            bytes: 8,
-            ..Amounts::NONE
-        };
-        let draft = Draft::to(self.node.node()).unwrap();
-        let mut reserved = draft.reserve(PAYER, amounts, 4).unwrap();
-        reserved.slice().write(0, &id.to_ne_bytes()).unwrap();
-        reserved.fill(KVec::new(), KVec::new(), id).unwrap()
-    }
-}
-
-/// What a queue delivered: message, stamp, and whether its transaction goes on.
-type Delivery = (u32, Stamp, bool);
+/// Ids from here on are of notices that were read.
+const NOTICES: u32 = 1 << 30;
 
 /// A run.
 struct Run<C: Clock> {
     actors: Vec<Actor<C>>,
     signals: Vec<Atomic<bool>>,
+    /// Counts what is read; by std, so that the model checkers do not see it. A queue's numbers rise
+    /// under its lock, or with its only reader.
+    turns: AtomicU32,
 }
 
 /// What one thread brings home.
 struct Log {
     did: Vec<Did>,
-    delivered: Vec<(usize, Delivery)>,
+    delivered: Vec<(usize, u32, Delivery)>,
     torn: usize,
+    pushes: usize,
 }
 
 impl<C: Clock> Run<C> {
     fn new(script: &Script) -> Self {
         let users = Users::new().unwrap();
-        let actors = (0..script.peers)
+        let actors: Vec<Actor<C>> = (0..script.peers)
             .map(|number| Actor::new(&users, number))
             .collect();
+        for actor in actors.iter().filter(|_| script.slow) {
+            actor.anchor().with(|view| view.part().slow = true);
+        }
         let signals = script.threads.iter().flatten();
         let count = signals
             .filter(|step| matches!(step, Step::Signal(_)))
@@ -268,6 +236,7 @@ impl<C: Clock> Run<C> {
         Self {
             actors,
             signals: (0..count).map(|_| Atomic::new(false)).collect(),
+            turns: AtomicU32::new(0),
         }
     }
 
@@ -291,10 +260,13 @@ impl<C: Clock> Run<C> {
             did: Vec::new(),
             delivered: Vec::new(),
             torn: 0,
+            pushes: 0,
         };
+        let before = pushes();
         for (step, prepared) in steps {
             self.step(step, prepared, &mut log);
         }
+        log.pushes = pushes() - before;
         log
     }
 
@@ -305,9 +277,14 @@ impl<C: Clock> Run<C> {
                 log.did.push(Did::Sent { id, peer });
             }
             (Step::Abandon(peer, _, to), Some(prepared)) => self.abandon(peer, &to, prepared),
+            (Step::Notify(peer, id, moving), _) => {
+                self.notify(peer, id, moving);
+                log.did.push(Did::Notified(id));
+            }
             (Step::Recv(peer), _) => {
                 self.recv(peer, log);
             }
+            (Step::Share(peer), _) => self.share(peer, log),
             (Step::RecvAll(peer, count), _) => self.recv_all(peer, count, log),
             (Step::Sleep(peer), _) => {
                 self.lie_down(peer);
@@ -358,16 +335,60 @@ impl<C: Clock> Run<C> {
         last.with(|view| view.part().full = false);
     }
 
+    fn notify(&self, peer: usize, id: u32, moving: bool) {
+        Node::update(self.actors[peer].node.node(), |pushed, _| {
+            pushed.push(id);
+            let notice = Notice::Push {
+                queue: QueueId::MAIN,
+                when: When::Now,
+                moving,
+            };
+            ((), notice)
+        });
+    }
+
     fn recv(&self, peer: usize, log: &mut Log) -> bool {
-        let Some(Taken::Message(mut taken)) = self.actors[peer].anchor().take(QueueId::MAIN) else {
-            return false;
+        let taken = self.actors[peer].anchor().take(QueueId::MAIN);
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        taken.is_some_and(|taken| self.got(peer, turn, taken, log))
+    }
+
+    fn share(&self, peer: usize, log: &mut Log) {
+        let mut turn = 0;
+        let taken = self.actors[peer].anchor().take_if(QueueId::MAIN, |_| {
+            turn = self.turns.fetch_add(1, Ordering::Relaxed);
+            true
+        });
+        if let Some(taken) = taken {
+            self.got(peer, turn, taken, log);
+        }
+    }
+
+    /// Writes down what was taken.
+    fn got(&self, peer: usize, turn: u32, taken: Taken<World<C>>, log: &mut Log) -> bool {
+        let delivery = match taken {
+            Taken::Message(mut taken) => {
+                let id = taken.message.part;
+                let mut bytes = [0; 4];
+                taken.message.slice.read(0, &mut bytes).unwrap();
+                log.torn += usize::from(u32::from_ne_bytes(bytes) != id);
+                Delivery {
+                    id,
+                    stamp: Some(taken.place.stamp()),
+                    more: taken.more,
+                    reports: Vec::new(),
+                }
+            }
+            Taken::Counts(node) => Delivery {
+                id: NOTICES + turn,
+                stamp: None,
+                more: false,
+                reports: node.state(|pushed, _| std::mem::take(pushed)),
+            },
+            _ => return false,
         };
-        let id = taken.message.part;
-        let mut bytes = [0; 4];
-        taken.message.slice.read(0, &mut bytes).unwrap();
-        log.torn += usize::from(u32::from_ne_bytes(bytes) != id);
-        log.delivered
-            .push((peer, (id, taken.place.stamp(), taken.more)));
+        let id = delivery.id;
+        log.delivered.push((peer, turn, delivery));
         log.did.push(Did::Got { id, peer });
         true
     }
@@ -414,24 +435,19 @@ impl<C: Clock> Run<C> {
     }
 }
 
-/// Deliveries whose stamp is below the one before, and transactions with two stamps, or torn apart.
-fn misplaced(queues: &[Vec<Delivery>]) -> usize {
-    let mut stamps = BTreeMap::new();
-    let mut faults = 0;
-    for queue in queues {
-        for pair in queue.windows(2) {
-            let ((before, earlier, more), (after, later, _)) = (pair[0], pair[1]);
-            faults += usize::from(later < earlier || more != (before == after));
+/// How many entries this thread has pushed; under a model checker, all threads.
+fn pushes() -> usize {
+    let mut pushes = 0;
+    stats::each(&mut |name, number| {
+        if name == "pushes" {
+            pushes = number as usize;
         }
-        for (id, stamp, _) in queue {
-            faults += usize::from(*stamps.entry(*id).or_insert(*stamp) != *stamp);
-        }
-    }
-    faults
+    });
+    pushes
 }
 
-/// Runs the script once over clock `C` and says what went wrong.
-pub(super) fn play<C: Clock>(script: &Script) -> Faults {
+/// Runs the script once over clock `C` and says what went wrong, and what happened.
+pub(super) fn play_and_look<C: Clock>(script: &Script) -> (Faults, Seen) {
     clock::restart();
     let run = std::sync::Arc::new(Run::<C>::new(script));
     let mut sent: Vec<_> = script.threads.iter().flatten().filter_map(sends).collect();
@@ -442,6 +458,44 @@ pub(super) fn play<C: Clock>(script: &Script) -> Faults {
         sent.extend(sends(&ahead));
         clock::set_here(0);
     }
+    let before = pushes();
+    let mut logs = spawn(&run, script);
+    let overslept = run.overslept();
+    let did = logs.iter().map(|log| log.did.clone()).collect::<Vec<_>>();
+    let mut rest = run.play(Vec::new());
+    (0..script.peers).for_each(|peer| while run.recv(peer, &mut rest) {});
+    logs.push(rest);
+    // On the machine's own threads each counts for itself, and what this one did is not in its log.
+    let pushed = if cfg!(any(feature = "loom", feature = "shuttle")) {
+        pushes() - before
+    } else {
+        logs.iter().map(|log| log.pushes).sum::<usize>() + pushes() - before
+    };
+    let queues = in_order(logs.iter().flat_map(|log| &log.delivered), script.peers);
+    let orders: Vec<Vec<u32>> = queues
+        .iter()
+        .map(|queue| queue.iter().map(|delivery| delivery.id).collect())
+        .collect();
+    assert!(run.is_balanced());
+    let run = std::sync::Arc::into_inner(run).expect("all threads are gone");
+    run.actors.into_iter().for_each(Actor::close);
+    let faults = Faults {
+        misplaced: misplaced(&queues),
+        torn: logs.iter().map(|log| log.torn).sum(),
+        overslept,
+        ..judge_all(&did, &orders, &sent, &told(script, &queues))
+    };
+    (faults, seen(&queues, &sent, pushed))
+}
+
+/// Runs the script once over clock `C` and says what went wrong.
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub(super) fn play<C: Clock>(script: &Script) -> Faults {
+    play_and_look::<C>(script).0
+}
+
+/// Plays all threads to their end.
+fn spawn<C: Clock>(run: &std::sync::Arc<Run<C>>, script: &Script) -> Vec<Log> {
     let mut threads = Vec::new();
     for (number, steps) in script.threads.iter().enumerate() {
         let steps: Vec<_> = steps
@@ -454,32 +508,8 @@ pub(super) fn play<C: Clock>(script: &Script) -> Faults {
             run.play(steps)
         }));
     }
-    let mut logs: Vec<Log> = threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap())
-        .collect();
-    let overslept = run.overslept();
-    let told = logs.iter().map(|log| log.did.clone()).collect::<Vec<_>>();
-    let mut rest = run.play(Vec::new());
-    (0..script.peers).for_each(|peer| while run.recv(peer, &mut rest) {});
-    logs.push(rest);
-    let mut queues = vec![Vec::new(); script.peers];
-    for (peer, delivery) in logs.iter().flat_map(|log| &log.delivered) {
-        queues[*peer].push(*delivery);
-    }
-    let orders: Vec<Vec<u32>> = queues
-        .iter()
-        .map(|q| q.iter().map(|d| d.0).collect())
-        .collect();
-    assert!(run.is_balanced());
-    let run = std::sync::Arc::into_inner(run).expect("all threads are gone");
-    run.actors.into_iter().for_each(Actor::close);
-    Faults {
-        misplaced: misplaced(&queues),
-        torn: logs.iter().map(|log| log.torn).sum(),
-        overslept,
-        ..judge(&told, &orders, &sent)
-    }
+    let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+    joined.collect()
 }
 
 fn sends(step: &Step) -> Option<(u32, Vec<usize>)> {
