@@ -21,8 +21,10 @@
 mod cases;
 mod deaths;
 mod expect;
+mod foreign;
 mod helper;
 mod memory;
+mod pressure;
 mod races;
 mod raw;
 mod scratch;

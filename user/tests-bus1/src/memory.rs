@@ -8,7 +8,10 @@ use std::os::fd::AsFd;
 use std::ptr::null_mut;
 
 use rustix::io::Errno;
-use rustix::mm::{mmap, mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{
+    mmap, mmap_anonymous, mprotect, mremap, mremap_fixed, munmap, MapFlags, MprotectFlags,
+    MremapFlags, ProtFlags,
+};
 
 const PAGE: usize = 4096;
 
@@ -44,6 +47,25 @@ impl Mapping {
         Self::new(fd, bytes, ProtFlags::READ, MapFlags::SHARED)
     }
 
+    /// The same, of what lies at `offset` in the file.
+    pub fn shared_from(fd: impl AsFd, bytes: usize, offset: u64) -> Result<Self, Errno> {
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe {
+            mmap(
+                null_mut(),
+                bytes,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                fd,
+                offset,
+            )
+        }?;
+        Ok(Mapping {
+            start: start.cast(),
+            bytes,
+        })
+    }
+
     /// Changes the protection.
     pub fn protect(&self, prot: MprotectFlags) -> Result<(), Errno> {
         // SAFETY: it is this mapping, and nobody has a reference into it.
@@ -55,14 +77,56 @@ impl Mapping {
         self.start.expose_provenance() as u64
     }
 
+    /// Whether the byte at `offset` can be read.
+    pub fn is_there(&self, offset: u64) -> Result<bool, Errno> {
+        crate::foreign::readable(self.address() + offset)
+    }
+
+    /// Unmaps some pages of it; what is there instead of them is nobody's.
+    pub fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        // SAFETY: it is this mapping, and nobody has a reference into it.
+        unsafe { munmap(self.start.add(offset as usize).cast(), len as usize) }
+    }
+
+    /// Moves all of it to another place.
+    pub fn move_away(&mut self) -> Result<(), Errno> {
+        let rw = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MremapFlags::MAYMOVE;
+        // SAFETY: the new place is a mapping of our own, which is replaced; nobody has a reference
+        // into either.
+        self.start = unsafe {
+            let place = mmap_anonymous(null_mut(), self.bytes, rw, MapFlags::PRIVATE)?;
+            mremap_fixed(self.start.cast(), self.bytes, self.bytes, flags, place)?
+        }
+        .cast();
+        Ok(())
+    }
+
+    /// Makes it larger, at any place.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Errno> {
+        let flags = MremapFlags::MAYMOVE;
+        // SAFETY: nobody has a reference into it.
+        self.start = unsafe { mremap(self.start.cast(), self.bytes, bytes, flags) }?.cast();
+        self.bytes = bytes;
+        Ok(())
+    }
+
     /// Copies bytes out; empty if they lie outside. Touches memory that the
     /// driver may not back: such an access ends the process by SIGBUS.
     pub fn copy(&self, offset: u64, len: u64) -> Vec<u8> {
+        let mut copy = Vec::new();
+        self.copy_to(&mut copy, offset, len);
+        copy
+    }
+
+    /// The same, into what `copy` is to be instead of what it is.
+    pub fn copy_to(&self, copy: &mut Vec<u8>, offset: u64, len: u64) {
+        copy.clear();
         let end = offset.checked_add(len);
         if end.is_none_or(|end| end > self.bytes as u64) {
-            return Vec::new();
+            return;
         }
-        let mut copy = vec![0; len as usize];
+        copy.resize(len as usize, 0);
         // SAFETY: the range lies in the mapping. The driver may write to a slice
         // that is not ours; the copy is volatile in effect, as its source is
         // never taken as a reference.
@@ -73,7 +137,6 @@ impl Mapping {
                 len as usize,
             );
         }
-        copy
     }
 }
 

@@ -305,6 +305,11 @@ impl Peer {
         unsafe { sys::slice_release(&self.fd, offset) }
     }
 
+    /// The mapping of the pool.
+    pub fn mapping(&self) -> &Mapping {
+        &self.pool
+    }
+
     /// Bytes of the pool; empty if they are not mapped.
     pub fn pool(&self, offset: u64, len: u64) -> Vec<u8> {
         self.pool.copy(offset, len)

@@ -21,6 +21,11 @@ mod multicast;
 mod nodes;
 mod optional;
 mod polling;
+mod pool_intruders;
+mod pool_memory;
+mod pool_payer;
+mod pool_stress;
+mod pool_views;
 mod receiving;
 mod sending;
 
@@ -74,6 +79,11 @@ pub fn all() -> Vec<Case> {
         receiving::CASES,
         files::CASES,
         mapping::CASES,
+        pool_views::CASES,
+        pool_intruders::CASES,
+        pool_memory::CASES,
+        pool_payer::CASES,
+        pool_stress::CASES,
         polling::CASES,
         bad_input::CASES,
         lifetime::CASES,
