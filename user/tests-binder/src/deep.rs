@@ -30,7 +30,7 @@ pub const FINE: u32 = 7;
 pub const CUT: u32 = 8;
 
 /// Links of a chain, unless somebody asks for more.
-static LENGTH: AtomicU64 = AtomicU64::new(300);
+static LENGTH: AtomicU64 = AtomicU64::new(100);
 
 /// Asks for chains of so many links.
 pub fn set_length(links: u64) {

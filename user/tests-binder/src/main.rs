@@ -24,7 +24,7 @@ Runs the cases, as root, against the binderfs mounted at DIR; TAP on stdout.
                    lines on stdout, each after '# outcome '
   --only TEXT      only cases whose name contains TEXT
   --timeout S      time limit of a case, 90 s if not given
-  --links N        length of the chains of nested calls, 300 if not given
+  --links N        length of the chains of nested calls, 100 if not given
   --stock FILE     the driver is the stock one: cases in this table of expected
                    differences may fail and are marked TODO
   --compare A B    compares two files of outcomes, TAP on stdout
