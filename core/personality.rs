@@ -114,8 +114,6 @@ pub(crate) enum To {
     Lane(QueueId),
     /// As [`To::Lane`], and the first parked message that this one
     /// [supersedes](Personality::supersedes) goes back to who sends this one.
-    // The suites do; the first interface to update will be Binder, for frozen processes.
-    #[allow(dead_code)]
     Update(QueueId),
 }
 

@@ -169,6 +169,11 @@ impl Budget {
         self.0.store(room, Relaxed);
     }
 
+    /// Bytes that are left now.
+    pub(super) fn left(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
     /// Takes `size` bytes, if that many are left.
     pub(super) fn take(this: &Arc<Self>, size: usize) -> Option<Room> {
         let mut left = this.0.load(Relaxed);
@@ -184,6 +189,11 @@ impl Budget {
             }
         }
     }
+}
+
+/// Bytes of the mapping, which must be there.
+pub(super) fn mapped_len(peer: &BinderPeer) -> usize {
+    peer.pool().map_or(0, |pool| pool.store().len())
 }
 
 /// Room of a one-way; its drop gives it back.

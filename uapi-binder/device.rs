@@ -108,7 +108,7 @@ impl FileOps for Device {
 }
 
 impl DeviceFs for Device {
-    const FEATURES: &'static [&'static CStr] = &[c"extended_error"];
+    const FEATURES: &'static [&'static CStr] = &[c"extended_error", c"oneway_spam_detection"];
 
     type Root = Root;
 

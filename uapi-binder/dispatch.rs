@@ -342,6 +342,7 @@ pub(super) fn route(
     let mut note = Note::Taken;
     if cause == Cause::New {
         note = match proc.gate.pass(&message.kind) {
+            Ok(Note::Taken) if message.part.is_suspect() => Note::Suspect,
             Ok(note) => note,
             Err(frozen) => return Route::Refuse(frozen),
         };
@@ -350,6 +351,9 @@ pub(super) fn route(
     let waiter = proc.last_waiter.unwrap_or(QueueId::MAIN);
     let to = match (&message.kind, cause) {
         (Kind::Post, Cause::Released) => To::Lane(QueueId::MAIN),
+        (Kind::Post, Cause::New) if note == Note::Pending && message.part.updates() => {
+            To::Update(waiter)
+        }
         (Kind::Post, Cause::New) => To::Lane(waiter),
         (Kind::Call(_) | Kind::Reply(_), _) => To::Queue(chosen.unwrap_or(waiter)),
     };

@@ -55,6 +55,8 @@ pub(super) enum Note {
     /// It was taken.
     #[default]
     Taken,
+    /// It was taken, and is one of very many of this sender.
+    Suspect,
     /// It was taken, and waits until its receiver is thawed.
     Pending,
 }

@@ -37,7 +37,8 @@ use super::{
 use crate::{
     core::{
         node::Node,
-        personality::Via, //
+        personality::Via,
+        sync::Relaxed, //
     },
     shim::{
         cred::Uid,
@@ -111,6 +112,12 @@ fn act(caller: &mut Caller<'_>, cmd: u32, arg: UserPtr, block: bool) -> Result {
             let asked: abi::binder_frozen_status_info = get(arg)?;
             let procs = caller.peer.part().context.procs();
             put(arg, &freeze::info(procs, asked.pid)?)
+        }
+        abi::BINDER_ENABLE_ONEWAY_SPAM_DETECTION => {
+            let enable: u32 = get(arg)?;
+            let detection = &caller.peer.part().spam_detection;
+            detection.store(enable != 0, Relaxed);
+            Ok(())
         }
         abi::BINDER_GET_EXTENDED_ERROR => {
             let extended = caller

@@ -28,6 +28,7 @@ use super::{
     references,
     references::Refs,
     registry::Procs,
+    spam::Senders,
     thread,
     thread::{
         Thread,
@@ -45,7 +46,10 @@ use crate::{
             Users, //
         },
         reclaim::Member,
-        sync::unique_id, //
+        sync::{
+            unique_id,
+            Atomic, //
+        },
     },
     shim::{
         cred,
@@ -100,6 +104,10 @@ pub(crate) struct Process {
     pub(super) pollers: Arc<WaitQueue>,
     /// Room for one-ways.
     pub(super) budget: Arc<Budget>,
+    /// Who sent the one-ways that lie in the mapping.
+    pub(super) senders: Arc<Senders>,
+    /// Whether the program wants to know if it sends too many one-ways.
+    pub(super) spam_detection: Atomic<bool>,
     /// What was sent here and is not done.
     pub(super) traffic: Arc<Traffic>,
     #[pin]
@@ -149,6 +157,7 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
     let proc = Proc::new(pollers.clone(), traffic.clone());
     let mm = current.mm().map(|mm| ARef::<Mm>::from(&**mm));
     let budget = Arc::new(Budget::new(), GFP_KERNEL_ACCOUNT)?;
+    let senders = Senders::new()?;
     let verdict = Verdict::new()?;
     let place = Procs::reserve()?;
     let process = Arc::pin_init(
@@ -160,6 +169,8 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
             mm,
             pollers,
             budget,
+            senders,
+            spam_detection: Atomic::new(false),
             traffic,
             threads <- new_mutex!(RBTree::new(), "bus1::binder_threads"),
             refs <- new_mutex!(Refs::new(), "bus1::binder_refs"),

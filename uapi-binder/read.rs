@@ -44,7 +44,10 @@ use crate::{
             Kind,
             Message, //
         },
-        sync::KBox, //
+        sync::{
+            KBox,
+            Relaxed, //
+        },
     },
     shim::{
         cred,
@@ -180,6 +183,12 @@ fn give_code(caller: &mut Caller<'_>, buffer: &mut ReadBuffer, code: Queued) -> 
         Queued::Own(code) => {
             caller.own.unread = false;
             Return::Code(code)
+        }
+        // Told only to who wants to know it by now.
+        Queued::Plain(Code::OnewaySpamSuspect)
+            if !caller.peer.part().spam_detection.load(Relaxed) =>
+        {
+            Return::Code(Code::TransactionComplete)
         }
         Queued::Plain(code) => Return::Code(code),
         Queued::DeathCleared(cookie) => Return::Death(DeathCode::Cleared, cookie),

@@ -29,6 +29,8 @@ use kernel::{
 pub(super) enum Code {
     /// A call, one-way or reply was accepted.
     TransactionComplete,
+    /// A one-way was accepted, and is one of very many.
+    OnewaySpamSuspect,
     /// A one-way was accepted, and its receiver is frozen.
     TransactionPendingFrozen,
     /// The target of the call is gone.
@@ -46,6 +48,7 @@ impl Code {
     pub(super) fn number(self) -> u32 {
         match self {
             Code::TransactionComplete => abi::BR_TRANSACTION_COMPLETE,
+            Code::OnewaySpamSuspect => abi::BR_ONEWAY_SPAM_SUSPECT,
             Code::TransactionPendingFrozen => abi::BR_TRANSACTION_PENDING_FROZEN,
             Code::DeadReply => abi::BR_DEAD_REPLY,
             Code::FrozenReply => abi::BR_FROZEN_REPLY,

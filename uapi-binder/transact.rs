@@ -21,7 +21,6 @@ use super::{
         Budget,
         Pages,
         Place,
-        Room,
         Sizes, //
     },
     command::{
@@ -52,6 +51,7 @@ use super::{
     references,
     references::Held,
     reply::Code,
+    spam::Load,
     thread::Caller,
     Binder,
     BinderPeer,
@@ -129,14 +129,36 @@ pub(super) struct Envelope {
     pub(super) outstanding: Option<Outstanding>,
     /// The thread that waits in the middle of the same chain of calls.
     nested: Option<QueueId>,
-    /// Room of a one-way.
-    _room: Option<Room>,
+    /// What a one-way takes of the receiver.
+    load: Option<Load>,
 }
 
 impl Envelope {
     /// The thread that is to get a nested call.
     pub(super) fn nested(&self) -> Option<QueueId> {
         self.nested
+    }
+
+    /// Whether the sender is to be told that it has sent a lot of one-ways.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.load.as_ref().is_some_and(Load::is_suspect)
+    }
+
+    /// Whether it makes an older one-way pointless, if the receiver is frozen.
+    pub(super) fn updates(&self) -> bool {
+        self.flags & abi::TF_UPDATE_TXN != 0
+    }
+
+    /// Whether it makes `older` pointless, which waits at the same node: the same message of the same
+    /// process, except for its contents.
+    pub(super) fn supersedes(&self, older: &Self) -> bool {
+        let (Some(load), Some(before)) = (&self.load, &older.load) else {
+            return false;
+        };
+        self.updates()
+            && self.flags == older.flags
+            && self.code == older.code
+            && load.same_sender(before)
     }
 }
 
@@ -232,6 +254,7 @@ fn send_one_way(caller: &Caller<'_>, out: &Outgoing) -> Result<(), Failure> {
     };
     let code = match note {
         Note::Taken => Code::TransactionComplete,
+        Note::Suspect => Code::OnewaySpamSuspect,
         Note::Pending => Code::TransactionPendingFrozen,
     };
     caller.post(completion, code);
@@ -350,7 +373,7 @@ fn fill(
     let sizes = sizes(out, secctx)?;
     let total = to_usize(sizes.total().ok_or(Failure::failed(EINVAL))?);
     let euid = Uid::current_effective();
-    let (mut reserved, room) = reserve(draft, total, euid, cover.one_way)?;
+    let (mut reserved, load) = reserve(draft, total, euid, cover.one_way)?;
     if out.flags & abi::TF_CLEAR_BUF != 0 {
         reserved.slice().clear_on_drop();
     }
@@ -380,7 +403,7 @@ fn fill(
         place,
         outstanding: None,
         nested: cover.nested,
-        _room: room,
+        load,
     };
     Ok(reserved
         .fill(KVec::new(), files, envelope)
@@ -393,9 +416,10 @@ fn reserve(
     total: usize,
     payer: Uid,
     one_way: bool,
-) -> Result<(Reserved<Binder>, Option<Room>), Failure> {
+) -> Result<(Reserved<Binder>, Option<Load>), Failure> {
+    let receiver = draft.receiver().clone();
     let room = if one_way {
-        let room = Budget::take(&draft.receiver().part().budget, total);
+        let room = Budget::take(&receiver.part().budget, total);
         Some(room.ok_or(Failure::failed(ENOSPC))?)
     } else {
         None
@@ -406,7 +430,8 @@ fn reserve(
         ..Amounts::NONE
     };
     let reserved = draft.reserve(u64::from(payer.raw()), amounts, total)?;
-    Ok((reserved, room))
+    let load = room.map(|room| Load::new(&receiver, room, total));
+    Ok((reserved, load.transpose()?))
 }
 
 /// The owner's own count for a call to its node.
