@@ -142,6 +142,8 @@ pub mod tf {
     pub const ACCEPT_FDS: u32 = 0x10;
     /// The receiver's copy is zeroed when it is freed.
     pub const CLEAR_BUF: u32 = 0x20;
+    /// To a frozen process: replaces an older one of the same kind.
+    pub const UPDATE_TXN: u32 = 0x40;
 }
 
 /// Types and flags of the objects in a message.

@@ -17,11 +17,13 @@ mod ob;
 mod ow;
 mod po;
 mod rc;
+mod sp;
 mod st;
 mod te;
 mod th;
 mod tn;
 mod tx;
+mod up;
 
 /// One case.
 pub struct Case {
@@ -59,6 +61,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         rc::CASES,
         dn::CASES,
         fz::CASES,
+        up::CASES,
+        sp::CASES,
         bf::CASES,
         po::CASES,
         fs::CASES,
