@@ -90,6 +90,7 @@ impl<P: Personality> Peer<P> {
     /// nobody read are answered. Who looks the peer up from now on finds nothing.
     pub(crate) fn shut(&self) {
         self.anchor.shut();
+        self.account.close();
     }
 
     /// Destroys `nodes`, in this order, as one transaction.

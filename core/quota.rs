@@ -1,293 +1,97 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who pays for what a peer holds, and how much it may be.
+//! What a receiver may hold, who of its senders holds how much of it, and the values that pay.
 //!
-//! Four resources are counted at each receiving peer, in its [`Account`]: slices, their bytes, handles
-//! and files in flight. They are charged when a message is sent and released when what was paid for
-//! ends: the slice is released, the handle is dropped, the file is installed. A [`Charge`] is a value
-//! that lies in the object that it paid for; its drop gives it back. Receiving charges nothing.
+//! Each receiving peer has an [`Account`]. A sender is charged there, as a [`Principal`], for what its
+//! message takes: before it is sent, until the receiver gives it back. The charge is a value,
+//! [`Charge`], which lies in what it paid for and gives back what is left when it is dropped.
 //!
-//! Two limits hold: the account's own, and that of the [`User`] whose peer it is, over all peers of
-//! that user. An account takes from its user in portions and keeps a little in reserve, so that
-//! ordinary messages don't write to what all peers of a user share.
+//! A request is served from the *reserve* if its principal stays within its cap, else from what is
+//! *free*, else it is refused ([`super::share`] has the rule). Which of the two it was is part of the
+//! charge. The reserve was booked with the receiver's user when the peer was made; only what is free
+//! is taken from the user at the time of the request ([`super::user`]). So ordinary messages to two
+//! receivers write no cache line that both have.
 //!
-//! Not there yet, and brought by the accounting work:
+//! What a principal holds is its *claim*. A few claims of nobody stay, so that a message that comes
+//! and goes allocates nothing for its own.
 //!
-//! * shares: *within* an account it is first come, first served, whoever sends. A hostile sender can
-//!   fill a receiver up to its limit. `payer` is only noted in the report of refusals.
-//! * the rule which sender is which principal (user namespaces); the personality gives a number.
-//! * prepaid room for replies, the system-wide level, charges for a sender's own nodes.
-//!
-//! Locks: `quota` of each account and the table of [`Users`], both leaf spinlocks; nothing is
-//! allocated or dropped under them. The user's counters are atomics.
+//! Locks: `quota`, a leaf spinlock for each account; nothing is allocated or dropped under it.
 
 #![deny(unsafe_code)]
 
-use super::sync::{
-    assert_unlocked,
-    new_spinlock,
-    pin_data,
-    pin_init,
-    reserve_node,
-    try_arc,
-    AllocError,
-    Arc,
-    Atomic,
-    RBTree,
-    Relaxed,
-    SpinLock,
-    GFP_KERNEL_ACCOUNT, //
+pub(crate) use super::{
+    amounts::{
+        Amounts,
+        Level,
+        Limits,
+        OverLimit,
+        Resource, //
+    },
+    principal::Principal,
+    user::{
+        Users,
+        UNLIMITED, //
+    },
+};
+use super::{
+    claim::{
+        Claim,
+        Pot,
+        Source,
+        Sources,
+        Standing, //
+    },
+    share::Share,
+    sync::{
+        assert_unlocked,
+        new_spinlock,
+        pin_data,
+        pin_init,
+        reserve_node,
+        try_arc,
+        AllocError,
+        Arc,
+        RBTree,
+        RBTreeNode,
+        SpinLock, //
+    },
+    user::{
+        least,
+        Seat, //
+    },
 };
 
-/// What is counted.
+/// Claims that stay although nothing is held by them.
+const IDLE_CLAIMS: u32 = 16;
+
+/// Why there is no charge. Nothing has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resource {
-    /// Messages that are queued, or received and not released.
-    Slices,
-    /// Bytes of their slices, rounded up to the pool's granularity.
-    Bytes,
-    /// Handles that the peer holds because they were sent to it.
-    Handles,
-    /// Files in flight to it.
-    Fds,
+pub(crate) enum ChargeError {
+    /// A limit.
+    Over(OverLimit),
+    /// No memory for the claim.
+    NoMemory,
+    /// The receiver has ended.
+    Closed,
 }
 
-impl Resource {
-    /// All, in the order in which they are checked.
-    pub(crate) const ALL: [Self; 4] = [Self::Slices, Self::Bytes, Self::Handles, Self::Fds];
-}
-
-/// An amount of each resource.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amounts {
-    /// Number of slices.
-    pub(crate) slices: u32,
-    /// Bytes of slices.
-    pub(crate) bytes: u32,
-    /// Number of handles.
-    pub(crate) handles: u32,
-    /// Number of files.
-    pub(crate) fds: u32,
-}
-
-/// How much of each resource there may be.
-pub(crate) type Limits = Amounts;
-
-impl Amounts {
-    /// Nothing.
-    pub(crate) const NONE: Self = Self {
-        slices: 0,
-        bytes: 0,
-        handles: 0,
-        fds: 0,
-    };
-
-    /// The amount of one resource.
-    pub(crate) fn get(&self, resource: Resource) -> u32 {
-        match resource {
-            Resource::Slices => self.slices,
-            Resource::Bytes => self.bytes,
-            Resource::Handles => self.handles,
-            Resource::Fds => self.fds,
-        }
-    }
-
-    /// The amount of one resource, to be changed.
-    pub(crate) fn get_mut(&mut self, resource: Resource) -> &mut u32 {
-        match resource {
-            Resource::Slices => &mut self.slices,
-            Resource::Bytes => &mut self.bytes,
-            Resource::Handles => &mut self.handles,
-            Resource::Fds => &mut self.fds,
-        }
-    }
-
-    /// The difference, unless there is less of something.
-    pub(crate) fn checked_sub(self, other: Self) -> Option<Self> {
-        Some(Self {
-            slices: self.slices.checked_sub(other.slices)?,
-            bytes: self.bytes.checked_sub(other.bytes)?,
-            handles: self.handles.checked_sub(other.handles)?,
-            fds: self.fds.checked_sub(other.fds)?,
-        })
-    }
-}
-
-/// Whose limit it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// The receiving peer's.
-    Peer,
-    /// That of the user whose peer it is.
-    User,
-}
-
-/// A charge was refused; nothing changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OverLimit {
-    /// Of what there is too little.
-    pub(crate) resource: Resource,
-    /// Whose limit it was.
-    pub(crate) level: Level,
-    /// How much was asked.
-    pub(crate) asked: u32,
-    /// The peer's limit at that moment.
-    pub(crate) limit: u32,
-}
-
-impl OverLimit {
-    /// Whether an empty peer would refuse it, too: one message asks for more than there can be.
-    pub(crate) fn never_fits(&self) -> bool {
-        self.asked > self.limit
-    }
-}
-
-/// Who pays. All peers of a user share its limits.
-pub(crate) struct User {
-    /// The one that the personality gave.
-    number: u64,
-    limits: Limits,
-    /// Taken by accounts, in the order of [`Resource::ALL`]; never above the limit.
-    booked: [Atomic<u32>; 4],
-}
-
-impl User {
-    fn book(&self, resource: Resource, amount: u32) -> bool {
-        let booked = &self.booked[resource as usize];
-        let mut old = booked.load(Relaxed);
-        loop {
-            let new = match old.checked_add(amount) {
-                Some(new) if new <= self.limits.get(resource) => new,
-                _ => return false,
-            };
-            match booked.cmpxchg(old, new, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => old = now,
-            }
-        }
-    }
-
-    fn unbook(&self, resource: Resource, amount: u32) {
-        self.booked[resource as usize].fetch_sub(amount, Relaxed);
-    }
-
-    /// How much an account keeps without using it: so little that it does not matter against the
-    /// limit, and nothing where the limit is small.
-    fn portion(&self, resource: Resource) -> u32 {
-        let most = match resource {
-            Resource::Bytes => 64 * 1024,
-            _ => 64,
-        };
-        (self.limits.get(resource) / 8192).min(most)
-    }
-}
-
-/// A user and how many accounts it has.
-struct Seats {
-    user: Arc<User>,
-    taken: usize,
-}
-
-/// All users that have an account.
-#[pin_data]
-pub(crate) struct Users {
-    #[pin]
-    table: SpinLock<RBTree<u64, Seats>>,
-}
-
-impl Users {
-    /// Makes an empty table.
-    pub(crate) fn new() -> Result<Arc<Self>, AllocError> {
-        try_arc(pin_init!(Self {
-            table <- new_spinlock!(RBTree::new(), "bus1::Users::table"),
-        }))
-    }
-
-    /// Takes a seat of user `number`, who gets `limits` if nobody has one yet.
-    pub(crate) fn enter(this: &Arc<Self>, number: u64, limits: Limits) -> Result<Seat, AllocError> {
-        let user = match this.join(number) {
-            Some(user) => user,
-            None => this.add(number, limits)?,
-        };
-        Ok(Seat {
-            users: this.clone(),
-            user,
-        })
-    }
-
-    fn join(&self, number: u64) -> Option<Arc<User>> {
-        let mut table = self.table.lock();
-        let seats = table.get_mut(&number)?;
-        seats.taken += 1;
-        Some(seats.user.clone())
-    }
-
-    fn add(&self, number: u64, limits: Limits) -> Result<Arc<User>, AllocError> {
-        let user = User {
-            number,
-            limits,
-            booked: Resource::ALL.map(|_| Atomic::new(0)),
-        };
-        let user = Arc::new(user, GFP_KERNEL_ACCOUNT)?;
-        let seats = Seats {
-            user: user.clone(),
-            taken: 1,
-        };
-        let mut node = Some(reserve_node()?.into_node(number, seats));
-        let mut table = self.table.lock();
-        // Somebody may have been faster; then `node` is dropped after the lock.
-        match table.get_mut(&number) {
-            Some(seats) => {
-                seats.taken += 1;
-                Ok(seats.user.clone())
-            }
-            None => {
-                node = node.and_then(|node| table.insert(node));
-                drop(table);
-                drop(node);
-                Ok(user)
-            }
-        }
-    }
-
-    fn leave(&self, number: u64) {
-        let mut table = self.table.lock();
-        let last = match table.get_mut(&number) {
-            Some(seats) => {
-                seats.taken -= 1;
-                seats.taken == 0
-            }
-            None => false,
-        };
-        let gone = if last {
-            table.remove_node(&number)
-        } else {
-            None
-        };
-        drop(table);
-        drop(gone);
-    }
-}
-
-/// One account's claim to its user, who is forgotten with the last.
-pub(crate) struct Seat {
-    users: Arc<Users>,
-    user: Arc<User>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.users.leave(self.user.number);
+impl From<AllocError> for ChargeError {
+    fn from(_: AllocError) -> Self {
+        Self::NoMemory
     }
 }
 
 /// A refusal, for reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// Who would have paid: the number that the caller gave.
-    pub(crate) payer: u64,
+    /// Who would have paid.
+    pub(crate) principal: Principal,
     /// What was refused.
     pub(crate) over: OverLimit,
+    /// What the principal held of it.
+    pub(crate) held: u32,
+    /// What it could have held of the reserve.
+    pub(crate) cap: u32,
 }
 
 /// What an account says about itself.
@@ -297,104 +101,137 @@ pub(crate) struct Report {
     pub(crate) limits: Limits,
     /// How much there is.
     pub(crate) used: Amounts,
-    /// How much there was at most.
-    pub(crate) peak: Amounts,
-    /// How many charges were refused so far, in the order of [`Resource::ALL`].
-    pub(crate) refused: [u64; 4],
-    /// The last one.
+    /// The same and more, in the order of [`Resource::ALL`].
+    pub(crate) resources: [Standing; 4],
+    /// The last refusal.
     pub(crate) last: Option<Refusal>,
 }
 
+/// A limit is above what the user can book; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AboveBooking;
+
+/// What the lock of an account guards.
 struct Usage {
-    seat: Seat,
-    /// Taken from the user; never less than what is used.
-    booked: Amounts,
-    report: Report,
+    pots: [Pot; 4],
+    claims: RBTree<Principal, Claim>,
+    /// Claims by which nothing is held.
+    idle: u32,
+    /// None once the receiver has ended.
+    seat: Option<Seat>,
+    last: Option<Refusal>,
 }
+
+/// A claim taken out of an account; to be dropped without its lock.
+type Gone = Option<RBTreeNode<Principal, Claim>>;
 
 impl Usage {
-    /// Charges `need`, or changes nothing but the count of refusals.
-    fn add(&mut self, payer: u64, need: Amounts) -> Result<(), OverLimit> {
+    /// Charges `need`, or changes nothing but the count of refusals. None if there is no claim yet.
+    fn add(&mut self, who: Principal, need: Amounts) -> Result<Option<Sources>, ChargeError> {
+        let Some(seat) = &self.seat else {
+            return Err(ChargeError::Closed);
+        };
+        let Some(claim) = self.claims.get(&who) else {
+            return Ok(None);
+        };
+        let mut sources = Sources::default();
+        let mut refused = None;
+        let mut borrowed = Amounts::NONE;
         for resource in Resource::ALL {
-            if let Err(level) = self.make_room(resource, need.get(resource)) {
-                let over = OverLimit {
-                    resource,
-                    level,
-                    asked: need.get(resource),
-                    limit: self.report.limits.get(resource),
-                };
-                self.report.refused[resource as usize] += 1;
-                self.report.last = Some(Refusal { payer, over });
-                self.trim();
-                return Err(over);
+            let amount = need.get(resource);
+            let pot = &self.pots[resource as usize];
+            match pot.find(seat, who, claim.part(resource), (resource, amount)) {
+                Ok(source) => {
+                    sources.set(resource, source);
+                    if source == Source::Free {
+                        *borrowed.get_mut(resource) = amount;
+                    }
+                }
+                Err(level) => {
+                    refused = Some((resource, level));
+                    break;
+                }
             }
         }
-        for resource in Resource::ALL {
-            let used = self.report.used.get_mut(resource);
-            *used += need.get(resource);
-            let peak = self.report.peak.get_mut(resource);
-            *peak = (*peak).max(*used);
+        if let Some((resource, level)) = refused {
+            for taken in Resource::ALL {
+                seat.give(taken, borrowed.get(taken));
+            }
+            let over = self.refuse(who, need, resource, level);
+            return Err(ChargeError::Over(over));
         }
-        Ok(())
+        self.grant(who, need, sources);
+        Ok(Some(sources))
     }
 
-    /// Makes sure that `amount` more is within the limit and booked.
-    fn make_room(&mut self, resource: Resource, amount: u32) -> Result<(), Level> {
-        // What asks for nothing passes, even if the limit was lowered below what is in use.
-        if amount == 0 {
-            return Ok(());
-        }
-        let wanted = self
-            .report
-            .used
-            .get(resource)
-            .checked_add(amount)
-            .ok_or(Level::Peer)?;
-        if wanted > self.report.limits.get(resource) {
-            return Err(Level::Peer);
-        }
-        let user = &self.seat.user;
-        let booked = self.booked.get_mut(resource);
-        let missing = wanted.saturating_sub(*booked);
-        if missing == 0 {
-            return Ok(());
-        }
-        // The user may have less than a portion left.
-        for more in [missing.max(user.portion(resource)), missing] {
-            if user.book(resource, more) {
-                *booked += more;
-                return Ok(());
+    /// Notes a refusal.
+    fn refuse(&mut self, who: Principal, need: Amounts, what: Resource, level: Level) -> OverLimit {
+        let pot = &mut self.pots[what as usize];
+        pot.refused += 1;
+        let over = OverLimit {
+            resource: what,
+            level,
+            asked: need.get(what),
+            limit: pot.share.limit(),
+        };
+        let own = self.claims.get(&who).map(|claim| claim.part(what));
+        let own = own.unwrap_or_default();
+        self.last = Some(Refusal {
+            principal: who,
+            over,
+            held: own.reserved + own.free,
+            cap: pot.cap(own.reserved),
+        });
+        over
+    }
+
+    fn grant(&mut self, who: Principal, need: Amounts, sources: Sources) {
+        let Some(claim) = self.claims.get_mut(&who) else {
+            return;
+        };
+        let idle = claim.is_idle();
+        for resource in Resource::ALL {
+            let amount = need.get(resource);
+            if amount != 0 {
+                let own = claim.part_mut(resource);
+                self.pots[resource as usize].grant(sources.get(resource), own, amount);
             }
         }
-        Err(Level::User)
+        self.idle -= u32::from(idle && !claim.is_idle());
     }
 
-    fn sub(&mut self, amounts: Amounts) {
+    /// Takes off what was charged. Returns the claim if it is not needed any more.
+    fn sub(&mut self, who: Principal, amounts: Amounts, sources: Sources) -> Gone {
+        let claim = self.claims.get_mut(&who)?;
         for resource in Resource::ALL {
-            *self.report.used.get_mut(resource) -= amounts.get(resource);
-        }
-        self.trim();
-    }
-
-    /// Gives what is booked beyond two portions back to the user, down to one.
-    fn trim(&mut self) {
-        let user = &self.seat.user;
-        for resource in Resource::ALL {
-            let portion = user.portion(resource);
-            let idle = self.booked.get(resource) - self.report.used.get(resource);
-            if idle > 2 * portion {
-                user.unbook(resource, idle - portion);
-                *self.booked.get_mut(resource) -= idle - portion;
+            let (amount, source) = (amounts.get(resource), sources.get(resource));
+            if amount == 0 {
+                continue;
+            }
+            let own = claim.part_mut(resource);
+            self.pots[resource as usize].release(source, own, amount);
+            if let (Source::Free, Some(seat)) = (source, &self.seat) {
+                seat.give(resource, amount);
             }
         }
-    }
-}
-
-impl Drop for Usage {
-    fn drop(&mut self) {
-        for resource in Resource::ALL {
-            self.seat.user.unbook(resource, self.booked.get(resource));
+        if !claim.is_idle() {
+            return None;
         }
+        self.idle += 1;
+        if self.idle <= IDLE_CLAIMS {
+            return None;
+        }
+        self.idle -= 1;
+        self.claims.remove_node(&who)
+    }
+
+    /// Adds a claim by which nothing is held; gives it back if there is one.
+    fn enter(&mut self, who: Principal, claim: RBTreeNode<Principal, Claim>) -> Gone {
+        if self.claims.get(&who).is_some() {
+            return Some(claim);
+        }
+        self.idle += 1;
+        self.claims.insert(claim)
     }
 }
 
@@ -406,48 +243,130 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Makes one that holds nothing, of the user whose seat it is.
+    /// Makes one that holds nothing, of the user whose seat it is, and books its reserves there.
     pub(crate) fn new(seat: Seat, limits: Limits) -> Result<Arc<Self>, AllocError> {
-        let report = Report {
-            limits,
-            used: Amounts::NONE,
-            peak: Amounts::NONE,
-            refused: [0; 4],
-            last: None,
-        };
+        let pots = Resource::ALL.map(|resource| Pot::new(share_of(&seat, limits, resource)));
         let usage = Usage {
-            seat,
-            booked: Amounts::NONE,
-            report,
+            pots,
+            claims: RBTree::new(),
+            idle: 0,
+            seat: Some(seat),
+            last: None,
         };
         try_arc(pin_init!(Self {
             usage <- new_spinlock!(usage, "bus1::Account::quota"),
         }))
     }
 
-    /// Charges `need`, all or nothing. `payer` is the number of the sending user.
-    pub(crate) fn charge(this: &Arc<Self>, payer: u64, need: Amounts) -> Result<Charge, OverLimit> {
-        this.usage.lock().add(payer, need)?;
+    /// Charges `need` to `who`, all or nothing.
+    pub(crate) fn charge(
+        this: &Arc<Self>,
+        who: Principal,
+        need: Amounts,
+    ) -> Result<Charge, ChargeError> {
+        let mut sources = Sources::default();
+        if need != Amounts::NONE {
+            sources = this.add(who, need)?;
+        }
         Ok(Charge {
             account: this.clone(),
+            who,
             amounts: need,
+            sources,
         })
     }
 
-    /// Sets new limits. What is in use stays: below it, further charges fail until use has dropped.
-    pub(crate) fn set_limits(&self, limits: Limits) {
-        self.usage.lock().report.limits = limits;
+    fn add(&self, who: Principal, need: Amounts) -> Result<Sources, ChargeError> {
+        loop {
+            // By itself, so that the lock is free when a claim has to be made.
+            let added = self.usage.lock().add(who, need)?;
+            if let Some(sources) = added {
+                return Ok(sources);
+            }
+            let claim = reserve_node()?.into_node(who, Claim::default());
+            let unused = self.usage.lock().enter(who, claim);
+            drop(unused);
+        }
+    }
+
+    /// Sets new limits, all or none. What is held stays: above a limit nothing more is granted until
+    /// enough was given back.
+    ///
+    /// Raising one books more of the user, as much as a new peer would get; more than that is refused
+    /// unless `unbound`.
+    pub(crate) fn set_limits(&self, limits: Limits, unbound: bool) -> Result<(), AboveBooking> {
+        let mut usage = self.usage.lock();
+        let usage = &mut *usage;
+        let Some(seat) = &usage.seat else {
+            return Ok(());
+        };
+        let shares = Resource::ALL.map(|resource| {
+            let (old, limit) = (usage.pots[resource as usize].share, limits.get(resource));
+            if limit == old.limit() {
+                return Some(old);
+            }
+            let booked = seat.allowance(resource).max(old.reserve());
+            if limit > old.limit() && limit / 2 > booked && !unbound && limit != UNLIMITED {
+                return None;
+            }
+            let reserve = if unbound { limit / 2 } else { booked };
+            Some(Share::new(limit, reserve, least(resource)))
+        });
+        if shares.iter().any(Option::is_none) {
+            return Err(AboveBooking);
+        }
+        for (pot, share) in usage.pots.iter_mut().zip(shares.into_iter().flatten()) {
+            pot.share = share;
+            pot.count_holders();
+        }
+        Ok(())
+    }
+
+    /// Gives back what is booked and borrowed of the user: the receiver has ended, and what it still
+    /// holds is nobody's limit any more. Charges nothing from now on.
+    pub(crate) fn close(&self) {
+        let seat = {
+            let mut usage = self.usage.lock();
+            let usage = &mut *usage;
+            if let Some(seat) = &usage.seat {
+                for resource in Resource::ALL {
+                    seat.give(resource, usage.pots[resource as usize].borrowed);
+                }
+            }
+            usage.seat.take()
+        };
+        drop(seat);
     }
 
     /// Says how things stand.
     pub(crate) fn report(&self) -> Report {
-        self.usage.lock().report
+        let usage = self.usage.lock();
+        let mut report = Report {
+            limits: Amounts::NONE,
+            used: Amounts::NONE,
+            resources: Resource::ALL.map(|resource| usage.pots[resource as usize].standing()),
+            last: usage.last,
+        };
+        for (resource, standing) in Resource::ALL.into_iter().zip(report.resources) {
+            *report.limits.get_mut(resource) = standing.limit;
+            *report.used.get_mut(resource) = standing.reserved + standing.free;
+        }
+        report
     }
 
-    fn release(&self, amounts: Amounts) {
+    fn release(&self, who: Principal, amounts: Amounts, sources: Sources) {
         if amounts != Amounts::NONE {
-            self.usage.lock().sub(amounts);
+            let gone = self.usage.lock().sub(who, amounts, sources);
+            drop(gone);
         }
+    }
+}
+
+/// The rule for one resource of a new account.
+fn share_of(seat: &Seat, limits: Limits, resource: Resource) -> Share {
+    match limits.get(resource) {
+        UNLIMITED => Share::plain(UNLIMITED),
+        limit => Share::new(limit, seat.allowance(resource), least(resource)),
     }
 }
 
@@ -455,7 +374,9 @@ impl Account {
 #[must_use = "is given back at once"]
 pub(crate) struct Charge {
     account: Arc<Account>,
+    who: Principal,
     amounts: Amounts,
+    sources: Sources,
 }
 
 impl Charge {
@@ -469,7 +390,9 @@ impl Charge {
         self.amounts = self.amounts.checked_sub(part)?;
         Some(Self {
             account: self.account.clone(),
+            who: self.who,
             amounts: part,
+            sources: self.sources,
         })
     }
 
@@ -478,6 +401,8 @@ impl Charge {
         self.amounts.handles = self.amounts.handles.checked_sub(1)?;
         Some(HandleCharge {
             account: self.account.clone(),
+            who: self.who,
+            sources: self.sources,
         })
     }
 
@@ -490,7 +415,7 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         assert_unlocked();
-        self.account.release(self.amounts);
+        self.account.release(self.who, self.amounts, self.sources);
     }
 }
 
@@ -498,14 +423,17 @@ impl Drop for Charge {
 #[must_use = "is given back at once"]
 pub(crate) struct HandleCharge {
     account: Arc<Account>,
+    who: Principal,
+    sources: Sources,
 }
 
 impl Drop for HandleCharge {
     fn drop(&mut self) {
         assert_unlocked();
-        self.account.release(Amounts {
+        let one = Amounts {
             handles: 1,
             ..Amounts::NONE
-        });
+        };
+        self.account.release(self.who, one, self.sources);
     }
 }

@@ -52,7 +52,9 @@ use super::{
     quota::{
         Account,
         Amounts,
-        OverLimit, //
+        ChargeError,
+        OverLimit,
+        Principal, //
     },
     stats::{
         Alive,
@@ -77,10 +79,22 @@ pub(crate) struct Dead;
 pub(crate) enum ReserveError {
     /// The receiver has no pool.
     NoPool,
+    /// The receiver has ended.
+    Dead,
     /// A limit of the receiver.
     OverLimit(OverLimit),
     /// The pool has no room, or no memory.
     Pool(PoolError),
+}
+
+impl From<ChargeError> for ReserveError {
+    fn from(error: ChargeError) -> Self {
+        match error {
+            ChargeError::Over(over) => Self::OverLimit(over),
+            ChargeError::NoMemory => Self::Pool(PoolError::NoMemory),
+            ChargeError::Closed => Self::Dead,
+        }
+    }
 }
 
 /// Why a message was not taken.
@@ -161,16 +175,14 @@ impl<P: Personality> Draft<P> {
 
     /// Takes a slice of `len` bytes from the receiver's pool, charged to `payer`. May sleep.
     ///
-    /// `payer` is the number of the sending [`User`](super::quota::User).
     pub(crate) fn reserve(
         self,
-        payer: u64,
+        payer: Principal,
         amounts: Amounts,
         len: usize,
     ) -> Result<Reserved<P>, ReserveError> {
         let pool = self.receiver.pool().ok_or(ReserveError::NoPool)?;
-        let charge = Account::charge(self.receiver.account(), payer, amounts)
-            .map_err(ReserveError::OverLimit)?;
+        let charge = Account::charge(self.receiver.account(), payer, amounts)?;
         let slice = Pool::reserve(pool, len, charge).map_err(ReserveError::Pool)?;
         Ok(Reserved { draft: self, slice })
     }

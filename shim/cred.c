@@ -23,6 +23,21 @@ kgid_t bus1_current_gid(void)
 	return current_gid();
 }
 
+kuid_t bus1_uid_of(const struct cred *cred)
+{
+	return cred->uid;
+}
+
+u64 bus1_user_ns_id(const struct user_namespace *ns)
+{
+	return ns->ns.ns_id;
+}
+
+kuid_t bus1_user_ns_root(struct user_namespace *ns)
+{
+	return make_kuid(ns, 0);
+}
+
 u32 bus1_uid_in(struct user_namespace *ns, kuid_t uid)
 {
 	return from_kuid(ns, uid);

@@ -40,15 +40,21 @@ impl Uid {
         Self(unsafe { abi::bus1_current_uid() })
     }
 
+    /// Returns the real user id in `cred`.
+    pub(crate) fn of(cred: &Credential) -> Self {
+        // SAFETY: The reference keeps the credentials alive, and the field never changes.
+        Self(unsafe { abi::bus1_uid_of(cred.as_ptr()) })
+    }
+
+    /// The user with this number of the kernel's.
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        Self(bindings::kuid_t { val: raw })
+    }
+
     /// Returns the effective user id of the calling task.
     pub(crate) fn current_effective() -> Self {
         // SAFETY: There is always a current task, and it has credentials.
         Self(unsafe { bindings::current_euid() })
-    }
-
-    /// Returns the effective user id in `cred`.
-    pub(crate) fn effective_of(cred: &Credential) -> Self {
-        Self(cred.euid().into_raw())
     }
 
     /// Returns the number that identifies this user in the kernel: for keys and for logs of the
@@ -86,7 +92,7 @@ impl Gid {
 }
 
 /// The kernel says -1 for "not mapped".
-fn mapped(id: u32) -> Option<u32> {
+pub(super) fn mapped(id: u32) -> Option<u32> {
     (id != u32::MAX).then_some(id)
 }
 
@@ -167,6 +173,12 @@ impl PartialEq for UserNs {
 }
 
 impl Eq for UserNs {}
+
+/// Whether the calling task may exceed what `ns` grants its users.
+pub(crate) fn may_exceed(ns: &UserNs) -> bool {
+    // SAFETY: `ns` holds a reference, so the namespace is alive.
+    unsafe { bindings::ns_capable(ns.as_ptr(), bindings::CAP_SYS_RESOURCE as i32) }
+}
 
 /// Returns the credentials with which `file` was opened.
 pub(crate) fn of_file(file: &LocalFile) -> ARef<Credential> {

@@ -4,7 +4,7 @@
 
 use super::abi;
 
-/// What each user may have at one time, as set now.
+/// What a peer that is opened gets, and what all peers of a user may have, as set now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UserLimits {
     /// Messages queued, or read and not released (`user_slices_max`).
@@ -15,6 +15,8 @@ pub(crate) struct UserLimits {
     pub(crate) bytes: u32,
     /// Files in queued messages (`user_inflight_fds_max`).
     pub(crate) fds: u32,
+    /// Bytes for all peers of a user (`user_budget_bytes`, or a share of memory).
+    pub(crate) budget: u32,
 }
 
 impl UserLimits {
@@ -27,6 +29,7 @@ impl UserLimits {
             handles: limits.handles,
             bytes: limits.bytes,
             fds: limits.fds,
+            budget: limits.budget,
         }
     }
 }

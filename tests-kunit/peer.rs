@@ -42,7 +42,7 @@ mod tests {
 
     /// A peer without a pool.
     fn bare(id: u64) -> Result<Arc<Peer<T>>, Failed> {
-        let seat = Users::enter(&Users::new()?, USER, SOME)?;
+        let seat = Users::enter(&Users::new()?, [USER], SOME)?;
         let account = Account::new(seat, SOME)?;
         Ok(Peer::new(id, account, (), Seen::default(), ())?)
     }

@@ -15,15 +15,27 @@ mod tests {
             quota::{
                 Account,
                 Amounts,
+                Charge,
+                ChargeError,
                 Level,
                 Limits,
+                OverLimit,
+                Principal,
                 Resource,
-                Users, //
+                Users,
+                UNLIMITED, //
             },
-            sync::Arc, //
+            sync::{
+                Arc,
+                KVec,
+                GFP_KERNEL, //
+            },
         },
         testbed::Failed, //
     };
+
+    const A: Principal = Principal::user(1);
+    const B: Principal = Principal::user(2);
 
     fn amounts(slices: u32, bytes: u32, handles: u32, fds: u32) -> Amounts {
         Amounts {
@@ -34,58 +46,162 @@ mod tests {
         }
     }
 
-    fn account(users: &Arc<Users>, user: u64, limits: Limits) -> Result<Arc<Account>, Failed> {
-        let of_user = amounts(10, 1000, 10, 10);
-        Ok(Account::new(Users::enter(users, user, of_user)?, limits)?)
+    fn slices(slices: u32) -> Amounts {
+        amounts(slices, 0, 0, 0)
+    }
+
+    /// A user who may have more than the peers here.
+    const PLENTY: Limits = Amounts {
+        slices: 1 << 20,
+        bytes: 1 << 28,
+        handles: 1 << 20,
+        fds: 1 << 16,
+    };
+
+    fn account(limits: Limits) -> Result<Arc<Account>, Failed> {
+        Ok(Account::new(
+            Users::enter(&Users::new()?, [A], PLENTY)?,
+            limits,
+        )?)
+    }
+
+    fn refused(account: &Arc<Account>, who: Principal, need: Amounts) -> Option<OverLimit> {
+        match Account::charge(account, who, need) {
+            Err(ChargeError::Over(over)) => Some(over),
+            _ => None,
+        }
     }
 
     #[test]
-    fn limits_are_exact_and_named() -> Result<(), Failed> {
-        let users = Users::new()?;
-        let account = account(&users, 1, amounts(2, 100, 1, 0))?;
-        let charge = Account::charge(&account, 7, amounts(1, 60, 1, 0)).map_err(|_| Failed)?;
-        let over = Account::charge(&account, 7, amounts(1, 41, 0, 0))
-            .err()
-            .ok_or(Failed)?;
+    fn small_limits_are_exact_and_named() -> Result<(), Failed> {
+        let account = account(amounts(2, 100, 1, 0))?;
+        let charge = Account::charge(&account, A, amounts(1, 60, 1, 0)).map_err(|_| Failed)?;
+        let over = refused(&account, B, amounts(1, 41, 0, 0)).ok_or(Failed)?;
         assert_eq!((over.resource, over.level), (Resource::Bytes, Level::Peer));
         assert_eq!(
             (over.asked, over.limit, over.never_fits()),
             (41, 100, false)
         );
-        let over = Account::charge(&account, 7, amounts(1, 0, 2, 0))
-            .err()
-            .ok_or(Failed)?;
+        let over = refused(&account, B, amounts(1, 0, 2, 0)).ok_or(Failed)?;
         assert!(over.never_fits());
         assert_eq!(account.report().used, amounts(1, 60, 1, 0));
         drop(charge);
         let report = account.report();
+        assert_eq!(report.used, Amounts::NONE);
+        let [slices, bytes, handles, fds] = report.resources;
         assert_eq!(
-            (report.used, report.peak),
-            (Amounts::NONE, amounts(1, 60, 1, 0))
+            [slices.peak, bytes.peak, handles.peak, fds.peak],
+            [1, 60, 1, 0]
         );
-        assert_eq!(report.refused, [0, 1, 1, 0]);
-        assert_eq!(report.last.map(|last| last.payer), Some(7));
+        assert_eq!([slices.refused, bytes.refused, handles.refused], [0, 1, 1]);
+        let last = report.last.ok_or(Failed)?;
+        assert_eq!((last.principal, last.held), (B, 0));
+        Ok(())
+    }
+
+    /// As many charges of one slice as `who` gets.
+    fn all_that_it_gets(account: &Arc<Account>, who: Principal) -> Result<KVec<Charge>, Failed> {
+        let mut all = KVec::new();
+        while let Ok(charge) = Account::charge(account, who, slices(1)) {
+            all.push(charge, GFP_KERNEL)?;
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn who_takes_all_it_can_leaves_the_next_its_cap() -> Result<(), Failed> {
+        let account = account(slices(1024))?;
+        let mut held = KVec::new();
+        for user in 1..=11 {
+            let all = all_that_it_gets(&account, Principal::user(user))?;
+            let [standing, ..] = account.report().resources;
+            assert_eq!(standing.principals, user);
+            assert!(all.len() >= standing.cap as usize);
+            // The column of the quota page for a limit of 1024.
+            let known = [(1, 52), (2, 26), (3, 18), (6, 9), (11, 5)];
+            if let Some((_, cap)) = known.iter().find(|(holders, _)| *holders == user) {
+                assert_eq!(standing.cap, *cap);
+            }
+            held.push(all, GFP_KERNEL)?;
+        }
+        let [standing, ..] = account.report().resources;
+        assert!(standing.reserved <= standing.reserve && standing.free <= 512);
+        drop(held);
+        let [standing, ..] = account.report().resources;
+        assert_eq!(
+            (standing.principals, standing.reserved, standing.free),
+            (0, 0, 0)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_receiver_has_no_part_in_what_it_promises() -> Result<(), Failed> {
+        let account = account(slices(1024))?;
+        let own = all_that_it_gets(&account, Principal::OWN)?;
+        assert_eq!(own.len(), 512);
+        let [standing, ..] = account.report().resources;
+        assert_eq!((standing.reserved, standing.principals), (0, 0));
+        assert!(Account::charge(&account, A, slices(52)).is_ok());
+        assert!(Account::charge(&account, A, slices(53)).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing_from_anybody() -> Result<(), Failed> {
+        let users = Users::new()?;
+        let seat = Users::enter(&users, [A], amounts(1024, 1 << 20, 1024, 1024))?;
+        let user = seat.user().ok_or(Failed)?.clone();
+        let account = Account::new(seat, amounts(512, 1 << 19, 16, 16))?;
+        // The slices would come out of what is free, the files are too many.
+        let over = refused(&account, B, amounts(100, 0, 0, 20)).ok_or(Failed)?;
+        assert_eq!((over.resource, over.level), (Resource::Fds, Level::Peer));
+        assert_eq!(account.report().used, Amounts::NONE);
+        assert_eq!(user.taken(), Amounts::NONE);
+        let charge = Account::charge(&account, B, slices(100)).map_err(|_| Failed)?;
+        assert_eq!(user.taken(), slices(100));
+        drop(charge);
+        assert_eq!(user.taken(), Amounts::NONE);
         Ok(())
     }
 
     #[test]
     fn a_limit_below_use_grants_nothing_until_use_drops() -> Result<(), Failed> {
+        let account = account(slices(9))?;
+        let mut charge = Account::charge(&account, A, slices(8)).map_err(|_| Failed)?;
+        assert!(account.set_limits(slices(4), false).is_ok());
+        assert!(Account::charge(&account, A, slices(1)).is_err());
+        assert!(Account::charge(&account, A, Amounts::NONE).is_ok());
+        charge.release(slices(5));
+        assert!(Account::charge(&account, A, slices(1)).is_ok());
+        assert!(Account::charge(&account, A, slices(2)).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn raising_a_limit_needs_a_booking_or_the_right() -> Result<(), Failed> {
         let users = Users::new()?;
-        let account = account(&users, 1, amounts(9, 0, 0, 0))?;
-        let mut charge = Account::charge(&account, 1, amounts(8, 0, 0, 0)).map_err(|_| Failed)?;
-        account.set_limits(amounts(4, 0, 0, 0));
-        assert!(Account::charge(&account, 1, amounts(1, 0, 0, 0)).is_err());
-        charge.release(amounts(5, 0, 0, 0));
-        assert!(Account::charge(&account, 1, amounts(1, 0, 0, 0)).is_ok());
-        assert!(Account::charge(&account, 1, amounts(2, 0, 0, 0)).is_err());
+        let account = Account::new(Users::enter(&users, [A], slices(1024))?, slices(64))?;
+        let [standing, ..] = account.report().resources;
+        assert_eq!((standing.limit, standing.reserve), (64, 32));
+        // The first of the user's peers may book 52 of its 512.
+        assert!(account.set_limits(slices(104), false).is_ok());
+        assert!(account.set_limits(slices(106), false).is_err());
+        let [standing, ..] = account.report().resources;
+        assert_eq!((standing.limit, standing.reserve), (104, 52));
+        assert!(account.set_limits(slices(2048), true).is_ok());
+        let [standing, ..] = account.report().resources;
+        assert_eq!((standing.limit, standing.reserve), (2048, 1024));
+        assert!(account.set_limits(slices(20), false).is_ok());
+        let [standing, ..] = account.report().resources;
+        assert_eq!((standing.limit, standing.reserve), (20, 10));
         Ok(())
     }
 
     #[test]
     fn parts_live_on_their_own() -> Result<(), Failed> {
-        let users = Users::new()?;
-        let account = account(&users, 1, amounts(9, 99, 9, 9))?;
-        let mut charge = Account::charge(&account, 1, amounts(1, 8, 1, 2)).map_err(|_| Failed)?;
+        let account = account(amounts(9, 99, 9, 9))?;
+        let mut charge = Account::charge(&account, A, amounts(1, 8, 1, 2)).map_err(|_| Failed)?;
         let handle = charge.split_handle().ok_or(Failed)?;
         assert!(charge.split_handle().is_none());
         let fds = charge.split(amounts(0, 0, 0, 2)).ok_or(Failed)?;
@@ -98,22 +214,73 @@ mod tests {
     }
 
     #[test]
-    fn peers_of_a_user_share_its_limit() -> Result<(), Failed> {
+    fn peers_of_a_user_share_what_is_not_booked() -> Result<(), Failed> {
         let users = Users::new()?;
-        let limits = amounts(10, 0, 0, 0);
-        let (a, b) = (account(&users, 1, limits)?, account(&users, 1, limits)?);
-        let other = account(&users, 2, limits)?;
-        let most = Account::charge(&a, 1, amounts(7, 0, 0, 0)).map_err(|_| Failed)?;
-        let over = Account::charge(&b, 1, amounts(4, 0, 0, 0))
-            .err()
-            .ok_or(Failed)?;
+        let peer = |who| -> Result<_, Failed> {
+            let seat = Users::enter(&users, [who], slices(200))?;
+            Ok(Account::new(seat, slices(400))?)
+        };
+        let (a, b, other) = (peer(A)?, peer(A)?, peer(B)?);
+        let most = Account::charge(&a, A, slices(70)).map_err(|_| Failed)?;
+        let over = refused(&b, A, slices(40)).ok_or(Failed)?;
         assert_eq!(over.level, Level::User);
-        let rest = Account::charge(&b, 1, amounts(3, 0, 0, 0)).map_err(|_| Failed)?;
-        assert!(Account::charge(&other, 1, amounts(10, 0, 0, 0)).is_ok());
-        drop(a);
-        assert!(Account::charge(&b, 1, amounts(1, 0, 0, 0)).is_err());
-        drop((most, rest));
-        assert!(Account::charge(&b, 1, amounts(10, 0, 0, 0)).is_ok());
+        let rest = Account::charge(&b, A, slices(30)).map_err(|_| Failed)?;
+        assert!(Account::charge(&other, A, slices(100)).is_ok());
+        // What was booked is there all the same.
+        assert!(Account::charge(&b, B, slices(1)).is_ok());
+        drop(most);
+        assert!(Account::charge(&b, B, slices(60)).is_ok());
+        drop(rest);
+        Ok(())
+    }
+
+    #[test]
+    fn a_peer_that_ended_weighs_on_nobody() -> Result<(), Failed> {
+        let users = Users::new()?;
+        let peer = || -> Result<_, Failed> {
+            let seat = Users::enter(&users, [A], slices(200))?;
+            Ok(Account::new(seat, slices(400))?)
+        };
+        let first = peer()?;
+        let booked = first.report().resources[0].reserve;
+        let charge = Account::charge(&first, B, slices(90)).map_err(|_| Failed)?;
+        first.close();
+        assert!(matches!(
+            Account::charge(&first, B, slices(1)),
+            Err(ChargeError::Closed)
+        ));
+        let second = peer()?;
+        assert_eq!(second.report().resources[0].reserve, booked);
+        let all = Account::charge(&second, B, slices(90)).map_err(|_| Failed)?;
+        drop((charge, first));
+        assert_eq!(second.report().used, slices(90));
+        drop(all);
+        Ok(())
+    }
+
+    #[test]
+    fn who_pays_for_a_user_is_booked_and_borrowed_from_as_well() -> Result<(), Failed> {
+        let users = Users::new()?;
+        let inner = |user| -> Result<_, Failed> {
+            let seat = Users::enter(&users, [Principal::user(user), B], slices(200))?;
+            Ok(Account::new(seat, slices(400))?)
+        };
+        let (one, two) = (inner(10)?, inner(11)?);
+        assert!(two.report().resources[0].reserve < one.report().resources[0].reserve);
+        let _most = Account::charge(&one, A, slices(70)).map_err(|_| Failed)?;
+        let over = refused(&two, A, slices(40)).ok_or(Failed)?;
+        assert_eq!(over.level, Level::User);
+        Ok(())
+    }
+
+    #[test]
+    fn without_a_limit_there_is_nothing_to_share() -> Result<(), Failed> {
+        let users = Users::new()?;
+        let seat = Users::enter(&users, [A], slices(UNLIMITED))?;
+        let account = Account::new(seat, slices(UNLIMITED))?;
+        let charge = Account::charge(&account, B, slices(1 << 30)).map_err(|_| Failed)?;
+        assert_eq!(account.report().used, slices(1 << 30));
+        drop(charge);
         Ok(())
     }
 }

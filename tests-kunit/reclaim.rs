@@ -38,11 +38,11 @@ mod tests {
     /// What the tests' pools are sent by.
     fn account() -> Result<Arc<Account>, Failed> {
         let much = Amounts {
-            slices: 100,
-            bytes: 1 << 24,
+            slices: u32::MAX,
+            bytes: u32::MAX,
             ..Amounts::NONE
         };
-        let seat = Users::enter(&Users::new()?, USER, much)?;
+        let seat = Users::enter(&Users::new()?, [USER], much)?;
         Ok(Account::new(seat, much)?)
     }
 

@@ -46,6 +46,7 @@ use crate::core::{
         Account,
         Amounts,
         Limits,
+        Principal,
         Users, //
     },
     sync::{
@@ -402,7 +403,7 @@ impl Personality for T {
 }
 
 /// The user of all peers of the suites.
-pub(crate) const USER: u64 = 1000;
+pub(crate) const USER: Principal = Principal::user(1000);
 
 /// Size of a pool.
 pub(crate) const POOL: usize = 4096;
@@ -437,7 +438,7 @@ pub(crate) fn roomy(id: u64, slices: u32, pool: usize) -> Result<Client, Failed>
         handles: 64,
         fds: 4,
     };
-    let seat = Users::enter(&Users::new()?, USER, limits)?;
+    let seat = Users::enter(&Users::new()?, [USER], limits)?;
     let account = Account::new(seat, limits)?;
     let peer = Peer::new(id, account, (), Seen::default(), ())?;
     let client = Client(peer);

@@ -43,7 +43,8 @@ use crate::{
         quota::{
             Account,
             Limits,
-            Users, //
+            Users,
+            UNLIMITED, //
         },
         reclaim::Member,
         sync::{
@@ -52,7 +53,7 @@ use crate::{
         },
     },
     shim::{
-        cred,
+        realm,
         wait::{
             PollMask,
             WaitQueue, //
@@ -83,10 +84,10 @@ use kernel::{
 
 /// Binder counts what a proc holds and limits nothing but its mapping.
 const LIMITS: Limits = Limits {
-    slices: u32::MAX,
-    bytes: u32::MAX,
-    handles: u32::MAX,
-    fds: u32::MAX,
+    slices: UNLIMITED,
+    bytes: UNLIMITED,
+    handles: UNLIMITED,
+    fds: UNLIMITED,
 };
 
 /// The personality's part of a peer.
@@ -149,8 +150,7 @@ impl Process {
 pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>> {
     let current = kernel::current!();
     let cred = ARef::from(file.cred());
-    let user = u64::from(cred::Uid::effective_of(&cred).raw());
-    let seat = Users::enter(context.users(), user, LIMITS)?;
+    let seat = Users::enter(context.users(), realm::payers(&cred), LIMITS)?;
     let account = Account::new(seat, LIMITS)?;
     let pollers = Arc::new(WaitQueue::new()?, GFP_KERNEL_ACCOUNT)?;
     let traffic = Arc::new(Traffic::new()?, GFP_KERNEL_ACCOUNT)?;

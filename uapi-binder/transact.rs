@@ -92,11 +92,13 @@ use crate::{
     },
     shim::{
         cred::Uid,
+        realm,
         security,
         security::SecurityCtx, //
     },
 };
 use kernel::{
+    cred::Credential,
     prelude::*,
     sync::{
         aref::ARef,
@@ -373,7 +375,8 @@ fn fill(
     let sizes = sizes(out, secctx)?;
     let total = to_usize(sizes.total().ok_or(Failure::failed(EINVAL))?);
     let euid = Uid::current_effective();
-    let (mut reserved, load) = reserve(draft, total, euid, cover.one_way)?;
+    let sender = &caller.peer.part().cred;
+    let (mut reserved, load) = reserve(draft, total, sender, cover.one_way)?;
     if out.flags & abi::TF_CLEAR_BUF != 0 {
         reserved.slice().clear_on_drop();
     }
@@ -414,7 +417,7 @@ fn fill(
 fn reserve(
     draft: Draft<Binder>,
     total: usize,
-    payer: Uid,
+    sender: &Credential,
     one_way: bool,
 ) -> Result<(Reserved<Binder>, Option<Load>), Failure> {
     let receiver = draft.receiver().clone();
@@ -429,7 +432,8 @@ fn reserve(
         bytes: Pool::<Pages>::price(total).ok_or(Failure::failed(ENOSPC))?,
         ..Amounts::NONE
     };
-    let reserved = draft.reserve(u64::from(payer.raw()), amounts, total)?;
+    let payer = realm::principal(sender, &receiver.part().cred);
+    let reserved = draft.reserve(payer, amounts, total)?;
     let load = room.map(|room| Load::new(&receiver, room, total));
     Ok((reserved, load.transpose()?))
 }
@@ -579,6 +583,7 @@ fn answer(
 impl From<ReserveError> for Failure {
     fn from(error: ReserveError) -> Self {
         match error {
+            ReserveError::Dead => Failure::died(),
             ReserveError::NoPool => Failure::dead(ESRCH),
             ReserveError::OverLimit(_) => Failure::failed(ENOSPC),
             ReserveError::Pool(PoolError::TooLarge | PoolError::NoSpace) => Failure::failed(ENOSPC),

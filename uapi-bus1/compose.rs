@@ -99,8 +99,8 @@ impl Parts<'_> {
     ///
     /// `EDQUOT`, `EMSGSIZE`, `EXFULL` or `ENOMEM`, in the order of the ABI.
     pub(super) fn lay(&self, draft: Draft<Native>) -> Result<Laid> {
-        let payer = self.client.payer();
         let receiver = draft.receiver().clone();
+        let payer = self.client.principal_at(&receiver);
         let context = context_for(receiver.part())?;
         let layout = Layout {
             n_secctx: context.as_ref().map(SecurityCtx::len),
@@ -111,7 +111,7 @@ impl Parts<'_> {
             .reserve(payer, amounts_for(layout)?, layout.len())
             .map_err(errors::reserve)?;
         let charge = Account::charge(receiver.account(), payer, handles_amount(new)?)
-            .map_err(errors::over_limit)?;
+            .map_err(errors::charge)?;
         Ok(Laid {
             handles: self.link(&receiver, charge)?,
             reserved,

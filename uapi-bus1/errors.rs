@@ -16,6 +16,7 @@ use crate::core::{
     handle::LinkError,
     pool::PoolError,
     quota::{
+        ChargeError,
         OverLimit,
         Resource, //
     },
@@ -31,11 +32,20 @@ pub(super) fn dead(_: Dead) -> Error {
     EHOSTUNREACH
 }
 
+/// There is no charge.
+pub(super) fn charge(error: ChargeError) -> Error {
+    match error {
+        ChargeError::Over(over) => over_limit(over),
+        ChargeError::NoMemory => ENOMEM,
+        ChargeError::Closed => EHOSTUNREACH,
+    }
+}
+
 /// A charge was refused.
 ///
 /// What one message can never have, even at an empty peer, is its size; the number of messages is
 /// not, and neither is a limit of 0, which says that the peer takes nothing at present.
-pub(super) fn over_limit(over: OverLimit) -> Error {
+fn over_limit(over: OverLimit) -> Error {
     if over.resource != Resource::Slices && over.limit > 0 && over.never_fits() {
         EMSGSIZE
     } else {
@@ -51,7 +61,7 @@ pub(super) fn reserve(error: ReserveError) -> Error {
         ReserveError::Pool(PoolError::NoSpace) => EXFULL,
         ReserveError::Pool(PoolError::NoMemory) => ENOMEM,
         // Every peer has a pool from the moment it can be found.
-        ReserveError::NoPool => EHOSTUNREACH,
+        ReserveError::Dead | ReserveError::NoPool => EHOSTUNREACH,
     }
 }
 

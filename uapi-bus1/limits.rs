@@ -11,9 +11,6 @@ use crate::{
     shim::params::UserLimits, //
 };
 
-/// How many peers of one user can be full at the same time.
-const FULL_PEERS: u32 = 4;
-
 /// Elements of any array of IDs that a command takes.
 pub(super) fn handles_max() -> u64 {
     UserLimits::now().handles.into()
@@ -30,12 +27,13 @@ pub(super) fn of_peer() -> Limits {
     }
 }
 
-/// Of a user, over all peers, if a peer of its has `peer`.
-pub(super) fn of_user(peer: Limits) -> Limits {
+/// Of a user, over all peers: the bytes say the rest, by what is common for a message.
+pub(super) fn of_user() -> Limits {
+    let bytes = UserLimits::now().budget;
     Limits {
-        slices: peer.slices.saturating_mul(FULL_PEERS),
-        bytes: peer.bytes.saturating_mul(FULL_PEERS),
-        handles: peer.handles.saturating_mul(FULL_PEERS),
-        fds: peer.fds.saturating_mul(FULL_PEERS),
+        slices: bytes / 256,
+        bytes,
+        handles: bytes / 256,
+        fds: bytes / 4096,
     }
 }

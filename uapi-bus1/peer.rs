@@ -47,6 +47,8 @@ use crate::{
         quota::{
             Account,
             Amounts,
+            ChargeError,
+            Principal,
             Users, //
         },
         reclaim::Member,
@@ -70,6 +72,7 @@ use crate::{
             KillableGuard,
             KillableMutex, //
         },
+        realm,
         wait::{
             PollMask,
             PollTable,
@@ -77,6 +80,7 @@ use crate::{
         },
     },
 };
+use ::core::ptr;
 use kernel::{
     fs::File,
     prelude::*,
@@ -101,8 +105,6 @@ pub(super) struct Client {
     _pool: Member<Pages>,
     /// Number of this peer among all that were opened.
     number: u64,
-    /// Number of the user who opened it, and pays.
-    payer: u64,
     pollers: Arc<WaitQueue>,
     /// Cleared when the end of the peer begins.
     open: Atomic<bool>,
@@ -121,10 +123,8 @@ impl Client {
     /// Makes a peer for a file that is being opened.
     pub(super) fn new(device: &Device, file: &File) -> Result<Arc<Self>> {
         let cred = cred::of_file(file);
-        let payer = u64::from(cred::Uid::current().raw());
-        let limits = limits::of_peer();
-        let seat = Users::enter(&device.users, payer, limits::of_user(limits))?;
-        let account = Account::new(seat, limits)?;
+        let seat = Users::enter(&device.users, realm::payers(&cred), limits::of_user())?;
+        let account = Account::new(seat, limits::of_peer())?;
         let identity = Identity {
             user_ns: cred::UserNs::of(&cred),
             cred,
@@ -147,7 +147,6 @@ impl Client {
                 peer,
                 _pool: pool,
                 number,
-                payer,
                 pollers,
                 open: Atomic::new(true),
                 has_ahead: Atomic::new(false),
@@ -187,9 +186,13 @@ impl Client {
         }
     }
 
-    /// Who pays for what this peer sends.
-    pub(super) fn payer(&self) -> u64 {
-        self.payer
+    /// Who pays for what this peer sends to `receiver`.
+    pub(super) fn principal_at(&self, receiver: &Peer<Native>) -> Principal {
+        if ptr::eq(&*self.peer, receiver) {
+            Principal::OWN
+        } else {
+            realm::principal(&self.identity().cred, &receiver.part().cred)
+        }
     }
 
     /// The pool; `ESHUTDOWN` if there is none.
@@ -231,8 +234,11 @@ impl Client {
             handles,
             ..Amounts::NONE
         };
-        let charge = Account::charge(self.peer.account(), self.payer, need);
-        fresh.pay(charge.map_err(|_| EDQUOT)?);
+        let charge = Account::charge(self.peer.account(), Principal::OWN, need);
+        fresh.pay(charge.map_err(|error| match error {
+            ChargeError::NoMemory => ENOMEM,
+            _ => EDQUOT,
+        })?);
         Ok(())
     }
 

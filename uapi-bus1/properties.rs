@@ -14,9 +14,13 @@ use super::{
 };
 use crate::core::{
     destroy::Verdict,
-    quota::Limits,
+    quota::{
+        AboveBooking,
+        Limits, //
+    },
     sync::Relaxed, //
 };
+use crate::shim::cred;
 use kernel::{
     prelude::*,
     uaccess::UserPtr, //
@@ -41,7 +45,9 @@ pub(super) fn query(client: &Client, out: UserPtr) -> Result {
 }
 
 /// Sets the properties that the request names, then drops what it names. What could be wrong was
-/// checked before; `ENOMEM`, and then nothing has happened.
+/// checked before, but for two things, and then nothing has happened: `ENOMEM`, and `EPERM` for a
+/// limit above what the peer's user can book, without `CAP_SYS_RESOURCE` over the peer's user
+/// namespace.
 pub(super) fn reset(client: &Client, request: &Reset) -> Result {
     let end = if request.flush {
         Some(Verdict::new()?)
@@ -49,10 +55,10 @@ pub(super) fn reset(client: &Client, request: &Reset) -> Result {
         None
     };
     let mut turn = client.begin()?;
+    set_limits(client, request)?;
     if let Some(want) = request.want_secctx {
         client.identity().want_secctx.store(want, Relaxed);
     }
-    set_limits(client, request);
     // The seed goes first, so that it does not save its nodes.
     if request.flush_seed {
         let seed = client.table().replace_seed(None);
@@ -64,13 +70,20 @@ pub(super) fn reset(client: &Client, request: &Reset) -> Result {
     Ok(())
 }
 
-fn set_limits(client: &Client, request: &Reset) {
+fn set_limits(client: &Client, request: &Reset) -> Result {
     let account = client.peer().account();
     let old = account.report().limits;
-    account.set_limits(Limits {
+    let limits = Limits {
         slices: request.max_slices.unwrap_or(old.slices),
         bytes: request.max_inflight_bytes.unwrap_or(old.bytes),
         handles: request.max_handles.unwrap_or(old.handles),
         fds: request.max_inflight_fds.unwrap_or(old.fds),
-    });
+    };
+    // The right is asked for only if it is needed: asking leaves a mark on the task.
+    account.set_limits(limits, false).or_else(|AboveBooking| {
+        if !cred::may_exceed(&client.identity().user_ns) {
+            return Err(EPERM);
+        }
+        account.set_limits(limits, true).map_err(|_| EPERM)
+    })
 }

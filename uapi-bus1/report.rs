@@ -7,11 +7,24 @@
 #![deny(unsafe_code)]
 
 use super::peer::Client;
-use crate::core::quota::{
-    Level,
-    Resource, //
+use crate::{
+    core::{
+        principal::{
+            Kind,
+            Principal, //
+        },
+        quota::{
+            Level,
+            Resource, //
+        },
+    },
+    shim::cred::{
+        Uid,
+        UserNs, //
+    },
 };
 use kernel::{
+    fmt,
     seq_file::SeqFile,
     seq_print, //
 };
@@ -26,21 +39,41 @@ fn name(resource: Resource) -> &'static str {
     }
 }
 
+/// A principal, in the terms of the task that reads: `own` for the peer itself, `1000` for a user,
+/// `via-1000` for all that this user created, `ns-12` for the namespace with this number.
+struct Named(Principal);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let here = |user| Uid::from_raw(user).in_ns_or_overflow(&UserNs::current());
+        match self.0.kind() {
+            Kind::Own => f.write_str("own"),
+            Kind::User(user) => write!(f, "{}", here(user)),
+            Kind::Created(user) => write!(f, "via-{}", here(user)),
+            Kind::Realm(id) => write!(f, "ns-{id}"),
+        }
+    }
+}
+
 /// Prints the peer's number, what it may hold and holds, and what was refused for it.
 pub(super) fn print(client: &Client, out: &SeqFile) {
     seq_print!(out, "bus1-peer:\t{:016x}\n", client.number());
     let report = client.peer().account().report();
-    for (resource, refused) in Resource::ALL.into_iter().zip(report.refused) {
+    for (resource, standing) in Resource::ALL.into_iter().zip(report.resources) {
         let name = name(resource);
-        seq_print!(
-            out,
-            "bus1-{}-limit: {}\n",
-            name,
-            report.limits.get(resource)
-        );
-        seq_print!(out, "bus1-{}-free: {}\n", name, report.used.get(resource));
-        seq_print!(out, "bus1-{}-peak: {}\n", name, report.peak.get(resource));
-        seq_print!(out, "bus1-{}-refused: {}\n", name, refused);
+        let figures = [
+            ("limit", u64::from(standing.limit)),
+            ("reserve", standing.reserve.into()),
+            ("principals", standing.principals.into()),
+            ("cap", standing.cap.into()),
+            ("reserved", standing.reserved.into()),
+            ("free", standing.free.into()),
+            ("peak", standing.peak.into()),
+            ("refused", standing.refused),
+        ];
+        for (what, figure) in figures {
+            seq_print!(out, "bus1-{}-{}: {}\n", name, what, figure);
+        }
     }
     if let Some(last) = report.last {
         let level = match last.over.level {
@@ -50,12 +83,12 @@ pub(super) fn print(client: &Client, out: &SeqFile) {
         seq_print!(
             out,
             "bus1-refused-last: {} {} {} {} {} {}\n",
-            last.payer,
+            Named(last.principal),
             name(last.over.resource),
             level,
             last.over.asked,
-            report.used.get(last.over.resource),
-            last.over.limit
+            last.held,
+            last.cap
         );
     }
 }

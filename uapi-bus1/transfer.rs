@@ -32,7 +32,8 @@ use crate::{
         personality::Via,
         quota::{
             Account,
-            Amounts, //
+            Amounts,
+            ChargeError, //
         }, //
     },
     shim::{
@@ -77,7 +78,7 @@ fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
         security::transfer_binder(&client.identity().cred, &other.identity().cred)?;
     }
 
-    let (account, payer) = (other.peer().account(), client.payer());
+    let (account, payer) = (other.peer().account(), client.principal_at(other.peer()));
     let new = node.handle_of(other.peer().anchor()).is_none();
     let mut charge = Account::charge(
         account,
@@ -87,7 +88,10 @@ fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
             ..Amounts::NONE
         },
     )
-    .map_err(errors::over_limit)?;
+    .map_err(|error| match error {
+        ChargeError::Closed => ESHUTDOWN,
+        other => errors::charge(other),
+    })?;
     let strong = match Node::strong_to(node, other.peer().anchor(), Via::Any) {
         Ok(strong) => strong,
         Err(LinkError::Dead) => return Ok(abi::HANDLE_INVALID),

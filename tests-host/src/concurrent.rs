@@ -10,6 +10,7 @@ use crate::core::{
     quota::{
         Account,
         Amounts,
+        Principal,
         Users, //
     },
     reclaim::{
@@ -27,6 +28,9 @@ use crate::host::{
     Pages, //
 };
 
+/// Whose peers these are, and who sends.
+const PAYER: Principal = Principal::user(1);
+
 fn slices(slices: u32, bytes: u32) -> Amounts {
     Amounts {
         slices,
@@ -39,13 +43,13 @@ fn slices(slices: u32, bytes: u32) -> Amounts {
 fn senders_fill_one_pool_at_the_same_time() {
     model(|| {
         let users = Users::new().unwrap();
-        let seat = Users::enter(&users, 1, slices(2, 16)).unwrap();
+        let seat = Users::enter(&users, [PAYER], slices(2, 16)).unwrap();
         let account = Account::new(seat, slices(2, 16)).unwrap();
         let pool = Pool::new(Pages::new(16)).unwrap();
         let send = |mark: u8| {
             let (pool, account) = (pool.clone(), account.clone());
             thread::spawn(move || {
-                let charge = Account::charge(&account, 1, slices(1, 8)).unwrap();
+                let charge = Account::charge(&account, PAYER, slices(1, 8)).unwrap();
                 let mut slice = Pool::reserve(&pool, 8, charge).unwrap();
                 slice.write(0, &[mark; 8]).unwrap();
                 let mut back = [0; 8];
@@ -67,12 +71,12 @@ fn pages_are_given_back_while_a_sender_takes_them() {
     model(|| {
         let users = Users::new().unwrap();
         let limits = slices(2, 1 << 20);
-        let seat = Users::enter(&users, 1, limits).unwrap();
+        let seat = Users::enter(&users, [PAYER], limits).unwrap();
         let account = Account::new(seat, limits).unwrap();
         let pools = Pools::new().unwrap();
         let member = Member::new(&pools, Pages::new(2 * PAGE_SIZE)).unwrap();
         let reserve = |pool: &Arc<Pool<Pages>>, len: usize, account: &Arc<Account>| {
-            let charge = Account::charge(account, 1, slices(1, len as u32)).unwrap();
+            let charge = Account::charge(account, PAYER, slices(1, len as u32)).unwrap();
             Pool::reserve(pool, len, charge).unwrap()
         };
         drop(reserve(member.pool(), 2 * PAGE_SIZE, &account));
@@ -97,19 +101,47 @@ fn pages_are_given_back_while_a_sender_takes_them() {
     });
 }
 
+/// Both requests are more than what is promised, so that they come out of what the peer, and then
+/// out of what the user has left.
 #[test]
 fn two_senders_never_exceed_a_limit_together() {
     model(|| {
         let users = Users::new().unwrap();
-        let limits = slices(1, 0);
-        let seat = || Users::enter(&users, 1, limits).unwrap();
-        let peers = [(); 2].map(|()| Account::new(seat(), limits).unwrap());
-        let threads =
-            peers.map(|peer| thread::spawn(move || Account::charge(&peer, 1, slices(1, 0)).ok()));
+        let peer = || {
+            let seat = Users::enter(&users, [PAYER], slices(32, 0)).unwrap();
+            Account::new(seat, slices(64, 0)).unwrap()
+        };
+        let peers = [peer(), peer()];
+        let most = slices(12, 0);
+        let threads = peers
+            .clone()
+            .map(|peer| thread::spawn(move || Account::charge(&peer, PAYER, most).ok()));
         let charges = threads.map(|thread| thread.join().unwrap());
         assert_eq!(charges.iter().flatten().count(), 1);
         drop(charges);
-        let again = Account::new(seat(), limits).unwrap();
-        assert!(Account::charge(&again, 1, slices(1, 0)).is_ok());
+        assert!(Account::charge(&peers[0], PAYER, most).is_ok());
+    });
+}
+
+/// The interleaving that breaks a rule without a lock: one of two raises the number of holders after
+/// another of its kind has looked at it.
+#[test]
+fn three_senders_never_exceed_the_reserve() {
+    model(|| {
+        let users = Users::new().unwrap();
+        let seat = Users::enter(&users, [PAYER], slices(1 << 20, 0)).unwrap();
+        let account = Account::new(seat, slices(48, 0)).unwrap();
+        let threads = [1, 1, 2].map(|user| {
+            let account = account.clone();
+            thread::spawn(move || {
+                Account::charge(&account, Principal::user(user), slices(4, 0)).unwrap()
+            })
+        });
+        let charges = threads.map(|thread| thread.join().unwrap());
+        let standing = account.report().resources[0];
+        assert!(standing.reserved <= standing.reserve);
+        assert_eq!(standing.reserved + standing.free, 12);
+        drop(charges);
+        assert_eq!(account.report().used, Amounts::NONE);
     });
 }

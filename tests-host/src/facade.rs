@@ -133,6 +133,7 @@ mod misuse {
         quota::{
             Account,
             Amounts,
+            Principal,
             Users, //
         },
         sync::{
@@ -157,8 +158,12 @@ mod misuse {
         let shared = shared();
         let users = Users::new().unwrap();
         let none = Amounts::NONE;
-        let account = Account::new(Users::enter(&users, 1, none).unwrap(), none).unwrap();
-        let charge = Account::charge(&account, 1, none).unwrap();
+        let account = Account::new(
+            Users::enter(&users, [Principal::user(1)], none).unwrap(),
+            none,
+        )
+        .unwrap();
+        let charge = Account::charge(&account, Principal::user(1), none).unwrap();
         let _sum = shared.sum.lock();
         drop(charge);
     }

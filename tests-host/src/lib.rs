@@ -69,10 +69,12 @@ mod suites {
     mod peer;
     mod personality;
     mod pool;
+    mod principal;
     mod queue;
     mod quota;
     mod ranges;
     mod reclaim;
+    mod share;
     mod stats;
     mod transaction;
     mod watch;

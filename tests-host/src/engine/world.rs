@@ -46,7 +46,9 @@ use crate::{
         quota::{
             Account,
             Amounts,
-            Users, //
+            Principal,
+            Users,
+            UNLIMITED, //
         },
         stats::each,
         sync::{
@@ -187,12 +189,12 @@ impl<C: Clock> Personality for Bus<C> {
 }
 
 /// Who pays for everything.
-pub(super) const PAYER: u64 = 1;
+pub(super) const PAYER: Principal = Principal::user(1);
 
 /// More than a program can use: limits are the business of other suites.
 const PLENTY: Amounts = Amounts {
-    slices: 10_000,
-    bytes: 100_000,
+    slices: UNLIMITED,
+    bytes: UNLIMITED,
     handles: 0,
     fds: 0,
 };
@@ -244,7 +246,7 @@ impl<C: Clock> World<C> {
 
     /// Makes a peer.
     pub(super) fn peer(users: &Arc<Users>, id: usize) -> Arc<Peer<Bus<C>>> {
-        let seat = Users::enter(users, PAYER, PLENTY).unwrap();
+        let seat = Users::enter(users, [PAYER], PLENTY).unwrap();
         let account = Account::new(seat, PLENTY).unwrap();
         let peer = Peer::new(id as u64, account, (), (), Bed::default()).unwrap();
         assert!(peer.set_pool(Pool::new(Pages::new(1 << 15)).unwrap()));

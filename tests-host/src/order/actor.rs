@@ -16,6 +16,7 @@ use crate::core::{
     quota::{
         Account,
         Amounts,
+        Principal,
         Users, //
     },
     sync::{
@@ -52,12 +53,12 @@ const PLENTY: Amounts = Amounts {
 };
 
 /// The payer of everything.
-const PAYER: u64 = 1;
+const PAYER: Principal = Principal::user(1);
 
 impl<C: Clock> Actor<C> {
     /// Makes it.
     pub(super) fn new(users: &Arc<Users>, number: usize) -> Self {
-        let seat = Users::enter(users, PAYER, PLENTY).unwrap();
+        let seat = Users::enter(users, [PAYER], PLENTY).unwrap();
         let account = Account::new(seat, PLENTY).unwrap();
         let peer = Peer::new(number as u64, account, (), Waiter::default(), ()).unwrap();
         assert!(peer.set_pool(Pool::new(Pages::new(4096)).unwrap()));

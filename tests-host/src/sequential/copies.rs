@@ -14,6 +14,7 @@ use crate::core::{
     quota::{
         Account,
         Amounts,
+        Principal,
         Users, //
     },
     sync::{
@@ -69,10 +70,10 @@ impl PageStore for Counting {
 }
 
 const MANY: Amounts = Amounts {
-    slices: 1000,
-    bytes: 1 << 28,
-    handles: 1000,
-    fds: 1000,
+    slices: u32::MAX,
+    bytes: u32::MAX,
+    handles: u32::MAX,
+    fds: u32::MAX,
 };
 
 /// Pools of one user, and how often their pages were mapped.
@@ -85,7 +86,11 @@ impl World {
     fn new() -> Self {
         let users = Users::new().unwrap();
         Self {
-            account: Account::new(Users::enter(&users, 1, MANY).unwrap(), MANY).unwrap(),
+            account: Account::new(
+                Users::enter(&users, [Principal::user(1)], MANY).unwrap(),
+                MANY,
+            )
+            .unwrap(),
             mapped: Shared::new(AtomicUsize::new(0)),
         }
     }
@@ -104,7 +109,7 @@ impl World {
             bytes: Pool::<Counting>::price(len).unwrap(),
             ..Amounts::NONE
         };
-        let charge = Account::charge(&self.account, 1, need).unwrap();
+        let charge = Account::charge(&self.account, Principal::user(1), need).unwrap();
         Pool::reserve(pool, len, charge).unwrap()
     }
 

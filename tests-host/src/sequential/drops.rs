@@ -53,14 +53,17 @@ fn a_message_with_its_slice() {
 #[should_panic = "under a spinlock"]
 fn a_charge() {
     let owner = peer(1).unwrap();
-    under(&owner, Account::charge(owner.account(), 1, SOME).unwrap());
+    under(
+        &owner,
+        Account::charge(owner.account(), USER, SOME).unwrap(),
+    );
 }
 
 #[test]
 #[should_panic = "under a spinlock"]
 fn the_charge_of_a_handle() {
     let owner = peer(1).unwrap();
-    let mut charge = Account::charge(owner.account(), 1, SOME).unwrap();
+    let mut charge = Account::charge(owner.account(), USER, SOME).unwrap();
     under(&owner, charge.split_handle());
 }
 

@@ -94,13 +94,13 @@ fn nothing(peer: &Peer<T>) -> bool {
 #[test]
 fn a_peer_is_made_whole_or_not_at_all() {
     let make = || -> Result<Arc<Peer<T>>, Failed> {
-        let seat = Users::enter(&Users::new()?, USER, Amounts::NONE)?;
+        let seat = Users::enter(&Users::new()?, [USER], Amounts::NONE)?;
         let account = Account::new(seat, Amounts::NONE)?;
         Ok(Peer::new(1, account, (), Seen::default(), ())?)
     };
     let (peer, count) = failing("peer", make, || true);
-    // Users, their table's entry and user, account, slots, anchor, peer.
-    assert_eq!(count, 7);
+    // Users, the seat's list, their table's entry and user, account, slots, anchor, peer.
+    assert_eq!(count, 8);
     peer.shut();
     let store = || Ok::<_, Failed>(Pool::new(Store::new(16)?)?);
     let (_pool, count) = failing("pool", store, || true);

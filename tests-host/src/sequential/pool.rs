@@ -17,6 +17,7 @@ use crate::core::{
         Account,
         Amounts,
         Charge,
+        Principal,
         Users, //
     },
     sync::{
@@ -31,15 +32,19 @@ use crate::host::{
 use proptest::prelude::*;
 
 const MANY: Amounts = Amounts {
-    slices: 10_000,
-    bytes: 1 << 24,
-    handles: 1000,
-    fds: 1000,
+    slices: u32::MAX,
+    bytes: u32::MAX,
+    handles: u32::MAX,
+    fds: u32::MAX,
 };
 
 fn account() -> Arc<Account> {
     let users = Users::new().unwrap();
-    Account::new(Users::enter(&users, 1, MANY).unwrap(), MANY).unwrap()
+    Account::new(
+        Users::enter(&users, [Principal::user(1)], MANY).unwrap(),
+        MANY,
+    )
+    .unwrap()
 }
 
 fn pool(pages: usize) -> Arc<Pool<Pages>> {
@@ -52,7 +57,7 @@ fn pay(account: &Arc<Account>, len: usize) -> Charge {
         bytes: Pool::<Pages>::price(len).unwrap(),
         ..Amounts::NONE
     };
-    Account::charge(account, 1, need).unwrap()
+    Account::charge(account, Principal::user(1), need).unwrap()
 }
 
 fn reserve(
@@ -147,7 +152,7 @@ fn a_refused_slice_costs_nothing() {
     let (pool, account) = (pool(2), account());
     let refused = |len, charge| Pool::reserve(&pool, len, charge).err();
     assert_eq!(refused(16, pay(&account, 8)), Some(PoolError::TooLarge));
-    let nothing = Account::charge(&account, 1, Amounts::NONE).unwrap();
+    let nothing = Account::charge(&account, Principal::user(1), Amounts::NONE).unwrap();
     assert_eq!(refused(0, nothing), Some(PoolError::TooLarge));
     assert_eq!(
         refused(2 * PAGE_SIZE + 1, pay(&account, 3 * PAGE_SIZE)),

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Charges: nothing beyond a limit, nothing lost, nothing kept.
+//! Charges under random programs: what is promised is granted, nothing beyond a limit, nothing kept.
 
 use crate::core::{
     quota::{
         Account,
         Amounts,
         Charge,
+        ChargeError,
         HandleCharge,
         Level,
         Limits,
-        OverLimit,
+        Principal,
         Resource,
         Users, //
     },
+    share::Share,
     sync::Arc, //
 };
 use crate::host::fail_allocations_after;
@@ -28,6 +30,8 @@ fn amounts(slices: u32, bytes: u32, handles: u32, fds: u32) -> Amounts {
     }
 }
 
+const OWNER: Principal = Principal::user(1);
+
 const PLENTY: Limits = Amounts {
     slices: 1 << 20,
     bytes: 1 << 28,
@@ -35,226 +39,222 @@ const PLENTY: Limits = Amounts {
     fds: 1 << 16,
 };
 
-fn account(limits: Limits) -> Arc<Account> {
+fn account(users: &Arc<Users>, of_user: Limits, limits: Limits) -> Arc<Account> {
+    Account::new(Users::enter(users, [OWNER], of_user).unwrap(), limits).unwrap()
+}
+
+#[test]
+fn without_memory_nothing_is_charged_and_nobody_entered() {
     let users = Users::new().unwrap();
-    Account::new(Users::enter(&users, 1, PLENTY).unwrap(), limits).unwrap()
-}
-
-#[test]
-fn a_limit_is_exact_and_names_what_ran_out() {
-    let account = account(amounts(2, 100, 3, 0));
-    let first = Account::charge(&account, 7, amounts(1, 60, 3, 0)).unwrap();
-    let refused = |need| Account::charge(&account, 8, need).err().unwrap();
-    let over = refused(amounts(1, 41, 0, 0));
-    let wanted = OverLimit {
-        resource: Resource::Bytes,
-        level: Level::Peer,
-        asked: 41,
-        limit: 100,
-    };
-    assert_eq!((over, over.never_fits()), (wanted, false));
-    assert_eq!(refused(amounts(1, 0, 1, 0)).resource, Resource::Handles);
-    assert_eq!(refused(amounts(0, 0, 0, 1)).resource, Resource::Fds);
-    assert!(refused(amounts(1, 101, 0, 0)).never_fits());
-    assert_eq!(account.report().used, amounts(1, 60, 3, 0));
-    let second = Account::charge(&account, 8, amounts(1, 40, 0, 0)).unwrap();
-    assert_eq!(refused(amounts(1, 0, 0, 0)).resource, Resource::Slices);
-    drop((first, second));
-    let report = account.report();
-    assert_eq!(
-        (report.used, report.peak),
-        (Amounts::NONE, amounts(2, 100, 3, 0))
-    );
-    assert_eq!(report.refused, [1, 2, 1, 1]);
-    assert_eq!(report.last.unwrap().payer, 8);
-}
-
-#[test]
-fn a_lowered_limit_takes_nothing_back_but_grants_nothing() {
-    let account = account(amounts(10, 0, 0, 0));
-    let eight = Account::charge(&account, 1, amounts(8, 0, 0, 0)).unwrap();
-    account.set_limits(amounts(4, 0, 0, 0));
-    assert!(Account::charge(&account, 1, amounts(1, 0, 0, 0)).is_err());
-    assert!(Account::charge(&account, 1, Amounts::NONE).is_ok());
-    account.set_limits(amounts(9, 0, 0, 0));
-    let one = Account::charge(&account, 1, amounts(1, 0, 0, 0)).unwrap();
-    assert!(Account::charge(&account, 1, amounts(1, 0, 0, 0)).is_err());
-    drop((eight, one));
-    assert_eq!(account.report().used, Amounts::NONE);
-}
-
-#[test]
-fn parts_live_and_end_on_their_own() {
-    let account = account(PLENTY);
-    let mut charge = Account::charge(&account, 1, amounts(1, 64, 2, 3)).unwrap();
-    let handle = charge.split_handle().unwrap();
-    let fds = charge.split(amounts(0, 0, 0, 3)).unwrap();
-    assert!(charge.split(amounts(0, 0, 2, 0)).is_none());
-    assert!(charge.split(amounts(0, 0, 0, 1)).is_none());
-    assert_eq!(charge.amounts(), amounts(1, 64, 1, 0));
-    charge.release(amounts(0, 0, 1, 0));
-    charge.release(amounts(0, 0, 1, 0));
-    assert_eq!(account.report().used, amounts(1, 64, 1, 3));
-    drop(charge);
-    assert_eq!(account.report().used, amounts(0, 0, 1, 3));
-    drop(fds);
-    assert_eq!(account.report().used, amounts(0, 0, 1, 0));
-    drop(handle);
-    assert_eq!(account.report().used, Amounts::NONE);
-}
-
-#[test]
-fn peers_of_a_user_share_its_limit_and_other_users_do_not() {
-    let users = Users::new().unwrap();
-    let limits = amounts(10, 1000, 10, 10);
-    let peer =
-        |number| Account::new(Users::enter(&users, number, limits).unwrap(), limits).unwrap();
-    let (a, b, other) = (peer(1), peer(1), peer(2));
-    let most = Account::charge(&a, 9, amounts(7, 0, 0, 0)).unwrap();
-    let rest = Account::charge(&b, 9, amounts(3, 0, 0, 0)).unwrap();
-    let over = Account::charge(&b, 9, amounts(1, 0, 0, 0)).err().unwrap();
-    assert_eq!((over.level, over.resource), (Level::User, Resource::Slices));
-    let elsewhere = Account::charge(&other, 9, amounts(10, 0, 0, 0)).unwrap();
-    drop(most);
-    let again = Account::charge(&b, 9, amounts(6, 0, 0, 0)).unwrap();
-    drop((rest, again, elsewhere, a, b, other));
-    // With the last peer, the user is forgotten; the next one sets the limits anew.
-    let fresh = Account::new(
-        Users::enter(&users, 1, amounts(1, 0, 0, 0)).unwrap(),
-        limits,
-    )
-    .unwrap();
-    assert!(Account::charge(&fresh, 9, amounts(2, 0, 0, 0)).is_err());
-}
-
-#[test]
-fn a_charge_outlives_its_peer_and_still_counts() {
-    let users = Users::new().unwrap();
-    let limits = amounts(1, 0, 0, 0);
-    let peer = || Account::new(Users::enter(&users, 1, limits).unwrap(), limits).unwrap();
-    let first = peer();
-    let charge = Account::charge(&first, 1, amounts(1, 0, 0, 0)).unwrap();
-    drop(first);
-    let second = peer();
-    assert!(Account::charge(&second, 1, amounts(1, 0, 0, 0)).is_err());
-    drop(charge);
-    drop(Account::charge(&second, 1, amounts(1, 0, 0, 0)).unwrap());
-}
-
-#[test]
-fn entering_without_memory_leaves_no_trace() {
-    let users = Users::new().unwrap();
-    for count in 0..2 {
+    for count in 0..3 {
         fail_allocations_after(Some(count));
-        let failed = Users::enter(&users, 5, PLENTY).is_err();
+        let failed = Users::enter(&users, [OWNER], PLENTY).is_err();
         fail_allocations_after(None);
         assert!(failed, "allocation {count}");
     }
-    let seat = Users::enter(&users, 5, amounts(1, 0, 0, 0)).unwrap();
-    let account = Account::new(seat, PLENTY).unwrap();
-    assert!(Account::charge(&account, 1, amounts(2, 0, 0, 0)).is_err());
+    // Limits of a user are those that it is entered with first.
+    let small = amounts(64, 0, 0, 0);
+    let account = account(&users, small, PLENTY);
+    fail_allocations_after(Some(0));
+    let charge = Account::charge(&account, OWNER, amounts(1, 0, 0, 0));
+    fail_allocations_after(None);
+    assert_eq!(charge.err(), Some(ChargeError::NoMemory));
+    assert_eq!(account.report().used, Amounts::NONE);
+    assert!(account.report().resources[0].reserve < 32);
+}
+
+#[test]
+fn a_claim_that_is_used_again_and_again_needs_no_memory() {
+    let account = account(&Users::new().unwrap(), PLENTY, PLENTY);
+    let one = amounts(1, 64, 0, 0);
+    for user in 2..10 {
+        drop(Account::charge(&account, Principal::user(user), one).unwrap());
+    }
+    fail_allocations_after(Some(0));
+    for user in 2..10 {
+        drop(Account::charge(&account, Principal::user(user), one).unwrap());
+    }
+    fail_allocations_after(None);
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Charge(usize, Amounts),
+    Charge(u32, Amounts),
     Split(prop::sample::Index, Amounts),
     SplitHandle(prop::sample::Index),
     Drop(prop::sample::Index),
-    DropHandle,
-    Limit(usize, Limits),
+    DropHandle(prop::sample::Index),
+    Limit(Limits),
 }
 
 fn some() -> impl Strategy<Value = Amounts> {
-    (0u32..3, 0u32..3000, 0u32..4, 0u32..3).prop_map(|(s, b, h, f)| amounts(s, b, h, f))
+    (0u32..6, 0u32..3000, 0u32..6, 0u32..3).prop_map(|(s, b, h, f)| amounts(s, b, h, f))
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (0u32..200, 0u32..40000, 0u32..200, 0u32..40).prop_map(|(s, b, h, f)| amounts(s, b, h, f))
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<prop::sample::Index>;
     let step = prop_oneof![
-        6 => (0usize..2, some()).prop_map(|(peer, need)| Step::Charge(peer, need)),
+        12 => (1u32..20, some()).prop_map(|(who, need)| Step::Charge(who, need)),
         2 => (index(), some()).prop_map(|(which, part)| Step::Split(which, part)),
         2 => index().prop_map(Step::SplitHandle),
-        4 => index().prop_map(Step::Drop),
-        1 => Just(Step::DropHandle),
-        1 => (0usize..2, some()).prop_map(|(peer, limits)| Step::Limit(peer, limits)),
+        6 => index().prop_map(Step::Drop),
+        1 => index().prop_map(Step::DropHandle),
+        1 => limits().prop_map(Step::Limit),
     ];
-    prop::collection::vec(step, 0..100)
+    prop::collection::vec(step, 0..150)
 }
 
-fn sum(mut one: Amounts, other: Amounts) -> Amounts {
-    for resource in Resource::ALL {
-        *one.get_mut(resource) += other.get(resource);
+/// What each principal holds of the reserve, as far as that can be told from outside: a request is
+/// served from there while it fits.
+struct World {
+    account: Arc<Account>,
+    charges: Vec<Charge>,
+    handles: Vec<HandleCharge>,
+    sum: Amounts,
+}
+
+impl World {
+    fn play(&mut self, step: Step) {
+        match step {
+            Step::Charge(who, need) => self.charge(Principal::user(who), need),
+            Step::Split(which, part) if !self.charges.is_empty() => {
+                let place = which.index(self.charges.len());
+                let before = self.charges[place].amounts();
+                let split = self.charges[place].split(part);
+                assert_eq!(split.is_some(), before.checked_sub(part).is_some());
+                self.charges.extend(split);
+            }
+            Step::SplitHandle(which) if !self.charges.is_empty() => {
+                let place = which.index(self.charges.len());
+                self.handles.extend(self.charges[place].split_handle());
+            }
+            Step::Drop(which) if !self.charges.is_empty() => {
+                let charge = self.charges.swap_remove(which.index(self.charges.len()));
+                self.sum = self.sum.checked_sub(charge.amounts()).unwrap();
+            }
+            Step::DropHandle(which) if !self.handles.is_empty() => {
+                drop(self.handles.swap_remove(which.index(self.handles.len())));
+                self.sum.handles -= 1;
+            }
+            Step::Limit(limits) => {
+                let before = self.account.report().limits;
+                if self.account.set_limits(limits, false).is_err() {
+                    assert_eq!(self.account.report().limits, before);
+                }
+            }
+            _ => {}
+        }
+        self.check();
     }
-    one
-}
 
-fn fits(used: Amounts, need: Amounts, limits: Limits) -> bool {
-    Resource::ALL
-        .iter()
-        .all(|r| need.get(*r) == 0 || used.get(*r) + need.get(*r) <= limits.get(*r))
+    fn charge(&mut self, who: Principal, need: Amounts) {
+        let before = self.account.report();
+        match Account::charge(&self.account, who, need) {
+            Ok(charge) => {
+                for resource in Resource::ALL {
+                    *self.sum.get_mut(resource) += need.get(resource);
+                }
+                self.charges.push(charge);
+            }
+            Err(ChargeError::Over(over)) => {
+                let after = self.account.report();
+                let last = after.last.unwrap();
+                assert_eq!(
+                    (last.principal, last.over, after.used),
+                    (who, over, before.used)
+                );
+                // What the principal could have held of the reserve was not enough for this.
+                let standing = before.resources[over.resource as usize];
+                assert!(standing.reserve == 0 || over.asked > last.cap.saturating_sub(last.held));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn check(&self) {
+        let report = self.account.report();
+        assert_eq!(report.used, self.sum);
+    }
 }
 
 proptest! {
-    #![proptest_config(crate::cases(300))]
+    #![proptest_config(crate::cases(400))]
 
-    /// Against plain sums. The user's limits are small, so that its portions are single units.
     #[test]
-    fn agrees_with_plain_sums(steps in steps()) {
+    fn what_is_within_the_cap_is_granted_and_sums_are_kept(steps in steps()) {
         let users = Users::new().unwrap();
-        let (of_user, of_peer) = (amounts(9, 8000, 12, 7), amounts(6, 6000, 9, 5));
-        let seat = || Users::enter(&users, 1, of_user).unwrap();
-        let peers = [(); 2].map(|()| Account::new(seat(), of_peer).unwrap());
-        let (mut limits, mut sums) = ([of_peer; 2], [Amounts::NONE; 2]);
-        let mut charges: Vec<(usize, Charge)> = Vec::new();
-        let mut handles: Vec<(usize, HandleCharge)> = Vec::new();
+        let of_user = amounts(400, 100_000, 400, 80);
+        let mut world = World {
+            account: account(&users, of_user, amounts(160, 30_000, 160, 32)),
+            charges: Vec::new(),
+            handles: Vec::new(),
+            sum: Amounts::NONE,
+        };
         for step in steps {
-            match step {
-                Step::Charge(peer, need) => {
-                    let all = sum(sums[0], sums[1]);
-                    let wanted = fits(sums[peer], need, limits[peer]) && fits(all, need, of_user);
-                    let got = Account::charge(&peers[peer], 1, need);
-                    prop_assert_eq!(got.is_ok(), wanted);
-                    if let Ok(charge) = got {
-                        sums[peer] = sum(sums[peer], need);
-                        charges.push((peer, charge));
-                    }
-                }
-                Step::Split(which, part) if !charges.is_empty() => {
-                    let place = which.index(charges.len());
-                    let (peer, charge) = &mut charges[place];
-                    let (peer, before) = (*peer, charge.amounts());
-                    let split = charge.split(part);
-                    prop_assert_eq!(split.is_some(), before.checked_sub(part).is_some());
-                    charges.extend(split.map(|split| (peer, split)));
-                }
-                Step::SplitHandle(which) if !charges.is_empty() => {
-                    let place = which.index(charges.len());
-                    let (peer, charge) = &mut charges[place];
-                    handles.extend(charge.split_handle().map(|handle| (*peer, handle)));
-                }
-                Step::Drop(which) if !charges.is_empty() => {
-                    let (peer, charge) = charges.swap_remove(which.index(charges.len()));
-                    sums[peer] = sums[peer].checked_sub(charge.amounts()).unwrap();
-                }
-                Step::DropHandle => {
-                    if let Some((peer, _handle)) = handles.pop() {
-                        sums[peer].handles -= 1;
-                    }
-                }
-                Step::Limit(peer, new) => {
-                    limits[peer] = new;
-                    peers[peer].set_limits(new);
-                }
-                _ => {}
-            }
-            for peer in 0..2 {
-                prop_assert_eq!(peers[peer].report().used, sums[peer]);
-            }
+            world.play(step);
         }
-        drop((charges, handles));
-        for peer in &peers {
-            prop_assert_eq!(peer.report().used, Amounts::NONE);
+        world.charges.clear();
+        world.handles.clear();
+        let report = world.account.report();
+        prop_assert_eq!(report.used, Amounts::NONE);
+        prop_assert!(report.resources.iter().all(|standing| standing.principals == 0));
+    }
+
+    /// As long as nobody changes the limits, the reserve is never exceeded, and the last one to come
+    /// is granted its cap.
+    #[test]
+    fn the_reserve_suffices(
+        limit in 16u32..20_000,
+        requests in prop::collection::vec((1u32..200, 1u32..64, any::<bool>()), 1..400),
+    ) {
+        let account = account(&Users::new().unwrap(), PLENTY, amounts(limit, 0, 0, 0));
+        let mut held: Vec<(u32, Charge)> = Vec::new();
+        for (who, slices, release) in requests {
+            if release {
+                held.retain(|(holder, _)| *holder != who);
+            }
+            let need = amounts(slices, 0, 0, 0);
+            if let Ok(charge) = Account::charge(&account, Principal::user(who), need) {
+                held.push((who, charge));
+            }
+            let standing = account.report().resources[0];
+            prop_assert!(standing.reserved <= standing.reserve);
+            prop_assert!(standing.free <= limit - standing.reserve);
         }
+        let standing = account.report().resources[0];
+        let cap = Share::new(limit, standing.reserve, 1).cap(standing.principals + 1);
+        let newcomer = Principal::user(1000);
+        prop_assert!(Account::charge(&account, newcomer, amounts(cap, 0, 0, 0)).is_ok());
+    }
+
+    /// All peers of a user together book no more than half of what it may have.
+    #[test]
+    fn bookings_fit_the_user(peers in 1usize..300, slices in 16u32..100_000) {
+        let users = Users::new().unwrap();
+        let of_user = amounts(slices, 0, 0, 0);
+        let all: Vec<_> = (0..peers)
+            .map(|_| account(&users, of_user, amounts(16_384, 0, 0, 0)))
+            .collect();
+        let booked: u64 = all
+            .iter()
+            .map(|account| u64::from(account.report().resources[0].reserve))
+            .sum();
+        prop_assert!(booked <= u64::from(slices / 2));
+        prop_assert!(all.iter().all(|account| account.report().limits.slices == 16_384));
+    }
+}
+
+#[test]
+fn a_level_is_named() {
+    let users = Users::new().unwrap();
+    let account = account(&users, amounts(64, 0, 0, 0), amounts(1000, 0, 0, 0));
+    let _most = Account::charge(&account, OWNER, amounts(30, 0, 0, 0)).unwrap();
+    match Account::charge(&account, OWNER, amounts(10, 0, 0, 0)) {
+        Err(ChargeError::Over(over)) => assert_eq!(over.level, Level::User),
+        _ => panic!("it was granted"),
     }
 }

@@ -10,6 +10,7 @@ use crate::core::{
     quota::{
         Account,
         Amounts,
+        Principal,
         Users, //
     },
     reclaim::{
@@ -24,10 +25,10 @@ use crate::core::{
 use crate::host::Pages;
 
 const MANY: Amounts = Amounts {
-    slices: 1000,
-    bytes: 1 << 24,
-    handles: 1000,
-    fds: 1000,
+    slices: u32::MAX,
+    bytes: u32::MAX,
+    handles: u32::MAX,
+    fds: u32::MAX,
 };
 
 fn member(pools: &Arc<Pools<Pages>>) -> Member<Pages> {
@@ -37,13 +38,17 @@ fn member(pools: &Arc<Pools<Pages>>) -> Member<Pages> {
 /// Leaves `pages` pages idle in a pool.
 fn idle(member: &Member<Pages>, pages: usize) {
     let users = Users::new().unwrap();
-    let account = Account::new(Users::enter(&users, 1, MANY).unwrap(), MANY).unwrap();
+    let account = Account::new(
+        Users::enter(&users, [Principal::user(1)], MANY).unwrap(),
+        MANY,
+    )
+    .unwrap();
     let need = Amounts {
         slices: 1,
         bytes: (pages * PAGE_SIZE) as u32,
         ..Amounts::NONE
     };
-    let charge = Account::charge(&account, 1, need).unwrap();
+    let charge = Account::charge(&account, Principal::user(1), need).unwrap();
     drop(Pool::reserve(member.pool(), pages * PAGE_SIZE, charge).unwrap());
 }
 

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One resource of a receiver: what is held of it, from where, and what more can be given.
+//!
+//! A [`Pot`] applies the rule of [`super::share`] to what its account holds; a [`Claim`] is what one
+//! principal holds of all four resources. The account keeps the sums of its pots and the parts of its
+//! claims equal; both are guarded by its lock.
+
+#![deny(unsafe_code)]
+
+use super::{
+    amounts::{
+        Level,
+        Resource, //
+    },
+    principal::Principal,
+    share::Share,
+    user::Seat, //
+};
+
+/// How things stand with one resource.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// How much there may be.
+    pub(crate) limit: u32,
+    /// How much of that is promised.
+    pub(crate) reserve: u32,
+    /// Principals that hold something of the reserve.
+    pub(crate) principals: u32,
+    /// How much of the reserve each of them may hold.
+    pub(crate) cap: u32,
+    /// How much of the reserve is held.
+    pub(crate) reserved: u32,
+    /// How much is held of what is free.
+    pub(crate) free: u32,
+    /// How much was held at most.
+    pub(crate) peak: u32,
+    /// How many requests were refused for it.
+    pub(crate) refused: u64,
+}
+
+/// What a principal holds of one resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) reserved: u32,
+    pub(super) free: u32,
+}
+
+/// What a principal holds at a receiver, in the order of [`Resource::ALL`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Claim([Part; 4]);
+
+impl Claim {
+    /// Whether nothing is held.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0 == [Part::default(); 4]
+    }
+
+    /// What is held of one resource.
+    pub(super) fn part(&self, resource: Resource) -> Part {
+        self.0[resource as usize]
+    }
+
+    /// The same, to be changed.
+    pub(super) fn part_mut(&mut self, resource: Resource) -> &mut Part {
+        &mut self.0[resource as usize]
+    }
+}
+
+/// One resource of an account.
+pub(super) struct Pot {
+    pub(super) share: Share,
+    /// Who holds something of the reserve, and how much it is.
+    holders: u32,
+    reserved: u32,
+    /// The same of what is free.
+    free_holders: u32,
+    free: u32,
+    /// As much of that is taken from the user.
+    pub(super) borrowed: u32,
+    peak: u32,
+    pub(super) refused: u64,
+    /// [`Share::cap`] for the holders that there are, and for one more.
+    caps: [u32; 2],
+}
+
+impl Pot {
+    /// One of which nothing is held.
+    pub(super) fn new(share: Share) -> Self {
+        let mut pot = Self {
+            share,
+            holders: 0,
+            reserved: 0,
+            free_holders: 0,
+            free: 0,
+            borrowed: 0,
+            peak: 0,
+            refused: 0,
+            caps: [0; 2],
+        };
+        pot.count_holders();
+        pot
+    }
+
+    /// The caps change with the number of holders only.
+    pub(super) fn count_holders(&mut self) {
+        self.caps = [self.holders, self.holders + 1].map(|holders| self.share.cap(holders));
+    }
+
+    /// What a principal may hold of the reserve that holds `own` of it now.
+    pub(super) fn cap(&self, own: u32) -> u32 {
+        self.caps[usize::from(own == 0)]
+    }
+
+    /// From where `amount` more can be given to a principal with this claim, if from anywhere.
+    fn source(&self, who: Principal, own: Part, amount: u32) -> Option<Source> {
+        let fits = |held: u32, most: u32| held.checked_add(amount).is_some_and(|all| all <= most);
+        if self.share.is_plain() {
+            return fits(self.held(), self.share.limit()).then_some(Source::Limit);
+        }
+        // The receiver itself has no part in what is promised to others.
+        if who == Principal::OWN {
+            return (amount <= self.share.free(self.free)).then_some(Source::Free);
+        }
+        if fits(own.reserved, self.cap(own.reserved)) {
+            return Some(Source::Reserve);
+        }
+        let holders = self.free_holders + u32::from(own.free == 0);
+        fits(own.free, self.share.fair(self.free, own.free, holders)).then_some(Source::Free)
+    }
+
+    /// As [`source`](Self::source), and takes it from the user if it comes from there. Says whose
+    /// limit it is if there is none. Who asks for nothing gets it.
+    pub(super) fn find(
+        &self,
+        seat: &Seat,
+        who: Principal,
+        own: Part,
+        (resource, amount): (Resource, u32),
+    ) -> Result<Source, Level> {
+        if amount == 0 {
+            return Ok(Source::Limit);
+        }
+        match self.source(who, own, amount) {
+            None => Err(Level::Peer),
+            Some(Source::Free) if !seat.take(resource, amount) => Err(Level::User),
+            Some(source) => Ok(source),
+        }
+    }
+
+    fn held(&self) -> u32 {
+        self.reserved + self.free
+    }
+
+    /// Adds to the part of a claim that `source` says.
+    pub(super) fn grant(&mut self, source: Source, own: &mut Part, amount: u32) {
+        let (own, total, holders) = self.part(source, own);
+        let first = *own == 0;
+        *own += amount;
+        *total += amount;
+        *holders += u32::from(first);
+        if source == Source::Free {
+            self.borrowed += amount;
+        }
+        self.peak = self.peak.max(self.held());
+        self.count_holders();
+    }
+
+    /// Takes it off again.
+    pub(super) fn release(&mut self, source: Source, own: &mut Part, amount: u32) {
+        let (own, total, holders) = self.part(source, own);
+        *own -= amount;
+        *total -= amount;
+        *holders -= u32::from(*own == 0);
+        if source == Source::Free {
+            self.borrowed -= amount;
+        }
+        self.count_holders();
+    }
+
+    fn part<'a>(
+        &'a mut self,
+        source: Source,
+        own: &'a mut Part,
+    ) -> (&'a mut u32, &'a mut u32, &'a mut u32) {
+        match source {
+            Source::Reserve => (&mut own.reserved, &mut self.reserved, &mut self.holders),
+            Source::Free | Source::Limit => (&mut own.free, &mut self.free, &mut self.free_holders),
+        }
+    }
+
+    /// What a report says.
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            limit: self.share.limit(),
+            reserve: self.share.reserve(),
+            principals: self.holders,
+            cap: self.cap(1),
+            reserved: self.reserved,
+            free: self.free,
+            peak: self.peak,
+            refused: self.refused,
+        }
+    }
+}
+
+/// Where an amount comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A limit that is not shared out.
+    Limit,
+    /// What is promised to the principal.
+    Reserve,
+    /// What is free, at the receiver and at its user.
+    Free,
+}
+
+/// The sources of the parts of a charge, two bits for each resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sources(u8);
+
+impl Sources {
+    /// Where this resource came from.
+    pub(super) fn get(self, resource: Resource) -> Source {
+        match self.0 >> (2 * resource as u8) & 3 {
+            1 => Source::Reserve,
+            2 => Source::Free,
+            _ => Source::Limit,
+        }
+    }
+
+    /// Notes where this resource comes from, once.
+    pub(super) fn set(&mut self, resource: Resource, source: Source) {
+        let bits = match source {
+            Source::Limit => 0,
+            Source::Reserve => 1,
+            Source::Free => 2,
+        };
+        self.0 |= bits << (2 * resource as u8);
+    }
+}
