@@ -16,6 +16,7 @@ use bus1_sys::{BUS1_MSG_DATA, BUS1_MSG_NODE_DESTROY};
 use rustix::io::Errno;
 use rustix::thread::sched_yield;
 
+use crate::budget::Budget;
 use crate::expect::continues;
 use crate::helper::Helper;
 use crate::raw::{inherited, Mail, Peer};
@@ -177,6 +178,8 @@ fn await_start(scratch: &Scratch) -> Verdict {
 
 /// Makes `nodes` nodes, gives each to `holders` peers, and ends them.
 pub fn scene(nodes: usize, holders: usize, end: End) -> Verdict<Figures> {
+    // One user is everybody here.
+    let _budget = Budget::large();
     let owner = Peer::open()?;
     let mut ids: Vec<u64> = (1..=nodes as u64).map(|number| number << 4).collect();
     let mut all = hand_out(&owner, &ids, holders)?;

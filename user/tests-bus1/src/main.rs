@@ -18,6 +18,7 @@
 //! The cases know the documents, not the driver: a case that the driver can't do
 //! yet is `not ok`, or a skip with its reason where the driver says so itself.
 
+mod budget;
 mod cases;
 mod deaths;
 mod expect;

@@ -12,9 +12,10 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 
 use super::cases;
+use crate::budget::Budget;
 use crate::deaths::{scene, End};
 use crate::expect::{empty, notice, Notice};
-use crate::raw::{device, Mail, Peer};
+use crate::raw::{device, Mail, Peer, KEEP};
 use crate::verdict::{check, equal, fails, skip, works, wrong, Verdict};
 
 cases! {
@@ -65,10 +66,14 @@ fn await_that(what: &str, holds: impl Fn() -> Verdict<bool>) -> Verdict {
 }
 
 fn holders_pin_no_dead_peer() -> Verdict {
+    let _budget = Budget::large();
     const SIZE: usize = 12 << 20;
     let alive = counter("peers-alive")?;
     let holder = Peer::open()?;
     let owner = Peer::open()?;
+    let mut large = KEEP;
+    large.max_inflight_bytes = 8 * SIZE as u32;
+    works("RESET", owner.reset(large))?;
     let id = holder.meets(&owner, 0x100)?;
     let bytes = vec![1; SIZE];
     works("SEND", holder.say(id, &bytes))?;
@@ -121,8 +126,11 @@ const COPIED: usize = 6 << 20;
 fn disconnect_amid_a_send(bytes: &[u8]) -> Verdict<bool> {
     let sender = Peer::open()?;
     let receivers = [Peer::open()?, Peer::open()?, Peer::open()?, Peer::open()?];
+    let mut large = KEEP;
+    large.max_inflight_bytes = 6 * COPIED as u32;
     let mut to = Vec::new();
     for peer in &receivers {
+        works("RESET", peer.reset(large))?;
         to.push(sender.meets(peer, 0x10)?);
     }
     let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -158,6 +166,8 @@ fn disconnect_amid_a_send(bytes: &[u8]) -> Verdict<bool> {
 /// A driver that has the end of a peer wait for who copies into its pool never
 /// gets through before the copy is complete. This one may: once is enough.
 fn disconnect_waits_for_no_sender() -> Verdict {
+    // One user is all receivers here.
+    let _budget = Budget::large();
     let bytes = vec![1; COPIED];
     for _ in 0..20 {
         if disconnect_amid_a_send(&bytes)? {

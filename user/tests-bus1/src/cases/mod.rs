@@ -28,6 +28,7 @@ mod pool_stress;
 mod pool_views;
 mod receiving;
 mod sending;
+mod sharing;
 
 /// One case.
 pub struct Case {
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Case> {
         ending::CASES,
         balance::CASES,
         optional::CASES,
+        sharing::CASES,
     ]
     .concat()
 }

@@ -72,7 +72,7 @@ fn fdinfo_names_the_peer() -> Verdict {
 }
 
 /// One figure of fdinfo.
-fn figure(peer: &Peer, key: &str) -> Verdict<u64> {
+pub(super) fn figure(peer: &Peer, key: &str) -> Verdict<u64> {
     let info = fdinfo(peer)?;
     match info.get(key).map(|value| value.trim().parse()) {
         Some(Ok(value)) => Ok(value),
