@@ -258,3 +258,57 @@ fn a_level_is_named() {
         _ => panic!("it was granted"),
     }
 }
+
+/// What one after the other takes who takes all it can, and never lets go: of `limit` slices by the
+/// rule of 2016, by which a sender may hold half of what is left to it.
+fn of_2016(limit: u32, attackers: u32) -> u32 {
+    let mut left = limit;
+    let mut share = 0;
+    for _ in 0..=attackers {
+        share = left / 2;
+        left -= share;
+    }
+    share
+}
+
+/// The same by ours: what the last one gets, and what it was promised.
+fn of_ours(limit: u32, attackers: u32) -> (u32, u32) {
+    let account = account(&Users::new().unwrap(), PLENTY, amounts(limit, 0, 0, 0));
+    assert_eq!(account.report().resources[0].reserve, limit / 2);
+    let mut held = Vec::new();
+    let mut got = 0;
+    for user in 0..=attackers {
+        got = 0;
+        while let Ok(charge) =
+            Account::charge(&account, Principal::user(user + 2), amounts(1, 0, 0, 0))
+        {
+            got += 1;
+            held.push(charge);
+        }
+    }
+    (got, Share::new(limit, limit / 2, 1).cap(attackers + 1))
+}
+
+/// The table of `docs/accounting.md`. `cargo test newcomer -- --nocapture` prints it.
+#[test]
+fn a_newcomer_gets_what_the_rule_of_2016_denies_it() {
+    println!("| attackers | 1024: 2016 | ours | promised | 16384: 2016 | ours | promised |");
+    println!("|---|---|---|---|---|---|---|");
+    for attackers in [1, 2, 5, 10, 20, 100, 1000] {
+        let row = [1024, 16_384].map(|limit| {
+            let (got, promised) = of_ours(limit, attackers);
+            assert!(got >= promised);
+            (of_2016(limit, attackers), got, promised)
+        });
+        let [small, large] = row;
+        println!(
+            "| {attackers} | {} | {} | {} | {} | {} | {} |",
+            small.0, small.1, small.2, large.0, large.1, large.2
+        );
+        // The test sees the attack: under the old rule there is nothing left.
+        if attackers >= 20 {
+            assert_eq!((small.0, large.0), (0, 0));
+            assert!(large.1 > 0);
+        }
+    }
+}
