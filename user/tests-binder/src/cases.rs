@@ -13,6 +13,7 @@ mod dp;
 mod fs;
 mod fz;
 mod io;
+mod mp;
 mod ob;
 mod ow;
 mod po;
@@ -64,6 +65,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         up::CASES,
         sp::CASES,
         bf::CASES,
+        mp::CASES,
         po::CASES,
         fs::CASES,
         bad::CASES,

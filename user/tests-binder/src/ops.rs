@@ -156,6 +156,40 @@ pub fn munmap([address, length, ..]: [u64; 6]) -> i64 {
     code(unsafe { mm::munmap(address as *mut c_void, length as usize) }.map(|()| 0))
 }
 
+/// (address, length): moves a mapping to where another one was made for it.
+pub fn move_away([address, length, ..]: [u64; 6]) -> i64 {
+    let (old, length) = (address as *mut c_void, length as usize);
+    let flags = mm::MremapFlags::MAYMOVE;
+    // SAFETY: As for `munmap`; the new place is nobody's.
+    let moved = unsafe {
+        mm::mmap_anonymous(
+            std::ptr::null_mut(),
+            length,
+            ProtFlags::READ,
+            MapFlags::PRIVATE,
+        )
+        .and_then(|place| mm::mremap_fixed(old, length, length, flags, place))
+    };
+    code(moved.map(|_| 0))
+}
+
+/// (address, length): asks for twice the length, anywhere.
+pub fn grow([address, length, ..]: [u64; 6]) -> i64 {
+    let (old, length) = (address as *mut c_void, length as usize);
+    let flags = mm::MremapFlags::MAYMOVE;
+    // SAFETY: As for `munmap`.
+    code(unsafe { mm::mremap(old, length, 2 * length, flags) }.map(|_| 0))
+}
+
+/// (): has all shrinkers of the kernel give back what they can.
+pub fn drop_caches(_: [u64; 6]) -> i64 {
+    let written = std::fs::write("/proc/sys/vm/drop_caches", "2");
+    match written {
+        Ok(()) => 0,
+        Err(error) => -i64::from(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
 /// (address, length): asks for write access.
 pub fn make_writable([address, length, ..]: [u64; 6]) -> i64 {
     let flags = MprotectFlags::READ | MprotectFlags::WRITE;
