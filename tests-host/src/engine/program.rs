@@ -122,6 +122,14 @@ impl Writer {
         }
     }
 
+    /// Of answers more are refused, since there are few.
+    fn touchy(&mut self) -> Temper {
+        match self.dice.below(12) {
+            0..=3 => Temper::Refused,
+            _ => Temper::Meek,
+        }
+    }
+
     fn address(&mut self) -> Address {
         Address {
             node: self.node(),
@@ -143,7 +151,7 @@ impl Writer {
             0..=15 => Step::Write(self.address(), self.dice.chance(40)),
             16..=29 => self.many(),
             30..=38 => Step::Call(self.address(), self.dice.chance(70)),
-            39..=47 => Step::Answer(self.dice.chance(50), self.temper()),
+            39..=47 => Step::Answer(self.dice.chance(50), self.touchy()),
             48 => Step::Shirk(self.dice.chance(50)),
             49..=68 => Step::Read,
             69..=74 => Step::ReadDesk,

@@ -86,7 +86,8 @@ fn one(seed: u64) -> Tally {
     let few_switches = || PctScheduler::new_from_seed(seed, 3, EACH);
     let mut tally = match dice.next() % 8 {
         0 => on::<Standing>(seed, random()),
-        1..=3 => on::<Fine>(seed, few_switches()),
+        1 => on::<Standing>(seed, few_switches()),
+        2..=3 => on::<Fine>(seed, few_switches()),
         _ => on::<Fine>(seed, random()),
     };
     tally.add("programs", 1);

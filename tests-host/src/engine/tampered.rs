@@ -277,12 +277,22 @@ fn forget_end(history: &mut History) -> Option<()> {
     Some(())
 }
 
+/// Forgets all that an owner heard of a node that somebody had held strongly.
 fn forget_counts(history: &mut History) -> Option<()> {
-    let at = find(history, is_counts)?;
-    let (peer, node) = (history.ops[at].peer, got(&history.ops[at])?);
-    history
-        .ops
-        .retain(|op| op.peer != peer || got(op) != Some(node));
+    let steady = steady(history);
+    let held = |node: usize| {
+        let mut references = history.references.iter();
+        references.any(|r| r.node == node && r.strong && r.ok)
+    };
+    let fits = |op: &&Op| {
+        let node = match got(op) {
+            Some(Got::Counts { node }) => node,
+            _ => return false,
+        };
+        steady.contains(&op.peer) && held(node)
+    };
+    let (peer, news) = history.ops.iter().find(fits).map(|op| (op.peer, got(op)))?;
+    history.ops.retain(|op| op.peer != peer || got(op) != news);
     Some(())
 }
 

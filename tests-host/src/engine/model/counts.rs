@@ -4,7 +4,7 @@
 //!
 //! 1. When nobody does anything, a node is held strongly by just as many peers as have a strong
 //!    reference. If it is alive and that is none, although it once was not, its owner has heard so
-//!    since; if there are some, nothing else is on its way.
+//!    since.
 //! 2. It hears it at most once for each time that the node was let go.
 //! 3. It hears nothing of a node that had ended before it looked.
 
@@ -39,11 +39,12 @@ fn heard(facts: &Facts<'_>, node: usize) -> Vec<Span> {
 }
 
 fn at_rest(facts: &Facts<'_>, quiet: &Quiet, node: usize) -> Verdict {
-    let references = facts.history.references.iter().filter(|r| r.ok && r.strong);
-    let now = references.filter(|r| {
-        let dropped = r.dropped.is_some_and(|dropped| dropped.end < quiet.tick);
-        r.node == node && r.made.end < quiet.tick && !dropped
-    });
+    let references = facts.history.references.iter();
+    let references =
+        references.filter(|r| r.node == node && r.ok && r.strong && r.made.end < quiet.tick);
+    let now = references
+        .clone()
+        .filter(|r| !r.dropped.is_some_and(|dropped| dropped.end < quiet.tick));
     let holders: BTreeSet<usize> = now.map(|reference| reference.holder).collect();
     check(holders.len() == quiet.strong[node] as usize, || {
         format!(
@@ -56,17 +57,13 @@ fn at_rest(facts: &Facts<'_>, quiet: &Quiet, node: usize) -> Verdict {
     if before(facts.ends[node].map(|end| end.span)) || before(facts.shut[owner]) {
         return Ok(());
     }
-    let edges = facts
-        .history
-        .edges
-        .iter()
-        .filter(|e| e.1 == node && e.0 < quiet.tick);
-    let last = edges.rev().find(|edge| edge.2 != Edge::FirstHeld);
-    let Some((tick, _, Edge::LastStrong | Edge::LastHeld)) = last else {
+    // The last one to be dropped was not dropped before any of them began to be.
+    let dropped = references.filter_map(|reference| reference.dropped);
+    let Some(last) = dropped.map(|dropped| dropped.begin).max() else {
         return Ok(());
     };
-    let told = heard(facts, node).iter().any(|span| span.end > *tick);
-    check(told && holders.is_empty(), || {
+    let told = heard(facts, node).iter().any(|span| span.end > last);
+    check(told || !holders.is_empty(), || {
         format!("the owner of {node} was not told")
     })
 }

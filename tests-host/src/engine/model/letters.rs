@@ -9,7 +9,7 @@
 //! 4. A reference in it is valid if and only if its node has not ended before it. (Without a clock
 //!    that all share, that is said only of ends of which its reader hears, or of which its sender
 //!    knew.)
-//! 5. What was taken and is not read has an [`Excuse`].
+//! 5. What was taken and is not read has an [`Excuse`]. When all have come to rest, nothing is left.
 //! 6. Who finds nothing has read all that was sent before he looked, or it has an excuse by then.
 
 use super::{
@@ -105,14 +105,23 @@ pub(super) fn excuse(facts: &Facts<'_>, id: usize, by: Tick) -> Option<Excuse> {
     ended.then_some(Excuse::Ended)
 }
 
+/// When all had come to rest, but for their end.
+fn at_rest(facts: &Facts<'_>) -> Tick {
+    facts.history.quiet.last().map_or(0, |quiet| quiet.tick)
+}
+
 fn one_fate(facts: &Facts<'_>) -> Verdict {
     for (id, letter) in facts.history.letters.iter().enumerate() {
         let fates = usize::from(facts.sent[id].is_some());
         check(letter.fates.len() == fates, || {
             format!("letter {id} has fates {:?}", letter.fates)
         })?;
-        check(letter.gone.len() == 1, || {
-            format!("letter {id} was dropped at {:?}", letter.gone)
+        let rest = at_rest(facts);
+        check(letter.gone.len() == 1 && letter.gone[0] < rest, || {
+            format!(
+                "letter {id} was dropped at {:?}, rest was at {rest}",
+                letter.gone
+            )
         })?;
     }
     for op in &facts.history.ops {
@@ -152,7 +161,7 @@ fn read_rightly(facts: &Facts<'_>, id: usize) -> Verdict {
         format!("{id} is read {} times", readings.len())
     })?;
     let Some(reading) = readings.first() else {
-        let excused = !taken || excuse(facts, id, Tick::MAX).is_some();
+        let excused = !taken || excuse(facts, id, at_rest(facts)).is_some();
         return check(excused, || format!("{id} is lost: {letter:?}"));
     };
     let Got::Letter { stamp, valid, .. } = reading.got else {
