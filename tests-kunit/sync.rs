@@ -98,8 +98,11 @@ pub(crate) mod checks {
         ensure!(one.remove(&second).is_none());
         let mut moved = ::core::mem::take(&mut other);
         ensure!(other.is_empty() && other.remove(&second).is_none());
-        ensure!(moved.remove(&second).is_some_and(|item| item.number == 2));
-        ensure!(moved.is_empty());
+        let out = moved.remove(&second);
+        ensure!(out.as_ref().is_some_and(|item| item.number == 2));
+        // Out, and not let go yet.
+        ensure!(moved.is_empty() && !moved.contains(&second));
+        drop(out);
         ensure!(Parcel::claim(&second).is_ok());
         Ok(())
     }
