@@ -496,12 +496,15 @@ pub(super) fn play<C: Clock>(script: &Script) -> Faults {
 
 /// Plays all threads to their end.
 fn spawn<C: Clock>(run: &std::sync::Arc<Run<C>>, script: &Script) -> Vec<Log> {
+    let prepare = |step: &Step| (step.clone(), run.prepare(step));
+    // All before the first thread starts: it takes so long that threads would run one by one.
+    let prepared: Vec<Vec<_>> = script
+        .threads
+        .iter()
+        .map(|steps| steps.iter().map(prepare).collect())
+        .collect();
     let mut threads = Vec::new();
-    for (number, steps) in script.threads.iter().enumerate() {
-        let steps: Vec<_> = steps
-            .iter()
-            .map(|step| (step.clone(), run.prepare(step)))
-            .collect();
+    for (number, steps) in prepared.into_iter().enumerate() {
         let (run, time) = (run.clone(), script.times.get(number).copied().unwrap_or(0));
         threads.push(thread::spawn(move || {
             clock::set_here(time);
