@@ -340,12 +340,13 @@ impl<P: Personality> Handle<P> {
 
     /// Asks to be told when the node is destroyed; at once if it is.
     ///
-    /// A handle has one such watch: if there is one, `watch` is given back.
+    /// A handle has one such watch, and a watch is armed once: else `watch` is given back.
     pub(crate) fn arm(&self, watch: Arc<Watch<P>>) -> Result<(), Arc<Watch<P>>> {
         let late = {
             let mut inner = self.node.inner.lock();
             let guarded = self.guarded.access_mut(&mut inner);
-            if guarded.watch.is_some() || guarded.counts == HandleCounts::default() {
+            let taken = guarded.watch.is_some() || guarded.counts == HandleCounts::default();
+            if taken || !watch.claim() {
                 return Err(watch);
             }
             guarded.watch = Some(watch.clone());

@@ -4,7 +4,7 @@
 //!
 //! A watch is armed on a handle ([`super::handle::Handle::arm`]). The transaction that destroys the
 //! node queues it, at one place of the order for all watchers. It brings the memory for that, so
-//! that being told cannot fail. The personality keeps the watch as a value of its own; it may
+//! that being told cannot fail; so it is armed once only. The personality keeps the watch as a value of its own; it may
 //! outlive the handle.
 
 #![deny(unsafe_code)]
@@ -16,6 +16,7 @@ use super::{
     sync::{
         AllocError,
         Arc,
+        SetOnce,
         GFP_KERNEL_ACCOUNT, //
     },
 };
@@ -24,6 +25,8 @@ use super::{
 pub(crate) struct Watch<P: Personality> {
     holder: Arc<Anchor<P>>,
     entry: Arc<Entry<P>>,
+    /// Set when it is armed: what it brings lasts for one telling.
+    armed: SetOnce<()>,
     part: P::Watch,
 }
 
@@ -34,6 +37,7 @@ impl<P: Personality> Watch<P> {
         let watch = Self {
             holder: holder.clone(),
             entry,
+            armed: SetOnce::new(),
             part,
         };
         Arc::new(watch, GFP_KERNEL_ACCOUNT)
@@ -47,6 +51,11 @@ impl<P: Personality> Watch<P> {
     /// Takes it off the queue, if it is queued and not read yet.
     pub(crate) fn withdraw(&self) -> bool {
         self.holder.withdraw(&self.entry).is_some()
+    }
+
+    /// Takes note that it is being armed. Says no if it was before.
+    pub(super) fn claim(&self) -> bool {
+        self.armed.populate(())
     }
 
     pub(super) fn entry(&self) -> &Arc<Entry<P>> {

@@ -77,6 +77,22 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_is_armed_once() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let (one, other) = (node(&owner)?, node(&owner)?);
+        let held = watched(one.node(), strong(one.node(), &holder)?, 7)?;
+        destroy_amid(&owner, &[one.node()], |_| Ok(()))?;
+        assert_eq!(told(&holder), Some((7, false)));
+        // It has nothing left to be told of another end with.
+        let again = strong(other.node(), &holder)?;
+        assert!(again.handle().disarm().is_some());
+        assert!(again.handle().arm(held.1.clone()).is_err());
+        destroy_amid(&owner, &[other.node()], |_| Ok(()))?;
+        assert!(take(&holder).is_none());
+        Ok(())
+    }
+
+    #[test]
     fn a_handle_that_nobody_holds_takes_no_watch() -> Result<(), Failed> {
         let (owner, holder) = (peer(1)?, peer(2)?);
         let own = node(&owner)?;
