@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which files could close a cycle of references if they travelled.
+ * Which files could close a cycle of references if they travelled, and closing
+ * a file from inside a system call.
  */
 #include <linux/dcache.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/net.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/string.h>
+#include <linux/task_work.h>
 #include <net/sock.h>
 
 #include "abi.h"
@@ -41,4 +47,41 @@ bool bus1_file_is_binder(struct file *file)
 
 	return inode->i_sb->s_magic == BINDERFS_SUPER_MAGIC &&
 	       S_ISCHR(inode->i_mode) && !(file->f_mode & FMODE_PATH);
+}
+
+struct bus1_closing {
+	struct callback_head work;
+	struct file *file;
+};
+
+static void bus1_file_let_go(struct callback_head *work)
+{
+	struct bus1_closing *closing =
+		container_of(work, struct bus1_closing, work);
+
+	fput(closing->file);
+	kfree(closing);
+}
+
+/*
+ * The system call in progress may use the file without a reference of its own,
+ * which is why one is kept until it is over.
+ */
+void bus1_file_close(unsigned int fd)
+{
+	struct bus1_closing *closing = kmalloc(sizeof(*closing), GFP_KERNEL);
+	struct file *file;
+
+	if (!closing)
+		return;
+	file = file_close_fd(fd);
+	if (!file) {
+		kfree(closing);
+		return;
+	}
+	closing->file = get_file(file);
+	filp_close(file, current->files);
+	init_task_work(&closing->work, bus1_file_let_go);
+	if (task_work_add(current, &closing->work, TWA_RESUME))
+		bus1_file_let_go(&closing->work);
 }

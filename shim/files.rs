@@ -4,7 +4,7 @@
 //!
 //! A file that travels is an `ARef<File>`. At the receiver [`Fds`] reserves numbers first, which
 //! may fail, and installs all of them at the end, which can't. Both halves belong to the task that
-//! calls them, so neither value can be sent to another thread.
+//! calls them, so neither value can be sent to another thread. [`close`] is the end of such a number.
 
 use core::ptr::NonNull;
 use kernel::{
@@ -75,16 +75,27 @@ pub(crate) fn kind(file: &File) -> Kind {
     }
 }
 
+/// Takes the number `fd` from the calling task at once, and lets go of its file on the way back from
+/// the system call: it may be the very file that the call is about, which nobody has to keep
+/// meanwhile but the number.
+///
+/// A number without a file has no effect. Without memory to remember the file until then, the number
+/// stays.
+pub(crate) fn close(fd: u32) {
+    // SAFETY: The function takes any number.
+    unsafe { abi::bus1_file_close(fd) }
+}
+
 /// Numbers that are reserved for files, but show nothing yet.
 ///
 /// They are close-on-exec, and each is the lowest that was free. Dropping the value gives the
 /// numbers and the files back.
-pub(crate) struct Fds(KVec<(FileDescriptorReservation, ARef<File>)>);
+pub(crate) struct Fds(KVVec<(FileDescriptorReservation, ARef<File>)>);
 
 impl Fds {
     /// Makes an empty set; nothing is allocated.
     pub(crate) fn new() -> Self {
-        Self(KVec::new())
+        Self(KVVec::new())
     }
 
     /// Reserves a number for `file` and returns it.

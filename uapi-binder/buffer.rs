@@ -4,7 +4,8 @@
 //!
 //! A message that was read stays, with its slice and all that its objects hold, in an index by
 //! address until BC_FREE_BUFFER names that address. The memory for its place in the index came with
-//! the message, so that delivery can't fail for it.
+//! the message, so that delivery can't fail for it. Freeing a buffer closes the files that came in
+//! arrays.
 //!
 //! One-ways may use half of a mapping ([`Budget`]); the room is taken when they are sent and given
 //! back with the slice.
@@ -14,6 +15,10 @@
 #![deny(unsafe_code)]
 
 use super::{
+    command::{
+        to_u64,
+        to_usize, //
+    },
     references::Held,
     Binder,
     BinderPeer, //
@@ -23,7 +28,8 @@ use crate::{
         message::Message,
         pool::{
             NoMemory,
-            PageStore, //
+            PageStore,
+            Slice, //
         },
         reclaim::Member,
         sync::{
@@ -33,6 +39,7 @@ use crate::{
         },
     },
     shim::{
+        files,
         mapping::Mapping,
         pages, //
     },
@@ -45,7 +52,10 @@ use kernel::{
         RBTree,
         RBTreeNodeReservation, //
     },
-    sync::Arc,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
 };
 
 /// No mapping is used beyond this, however long it is.
@@ -221,29 +231,62 @@ pub(super) fn reserve_place() -> Result<Place> {
 
 /// The address that the program knows a message by.
 pub(super) fn address(peer: &BinderPeer, message: &Message<Binder>) -> Option<u64> {
-    let start = (*peer.part().mapping.lock())?;
-    Some(super::command::to_u64(start + message.slice.offset()))
+    address_of(peer, &message.slice)
 }
 
-/// Keeps a message that was read until its buffer is freed.
-pub(super) fn keep(peer: &BinderPeer, place: Place, message: KBox<Message<Binder>>) {
+/// The address that a program finds a slice of its mapping at.
+pub(super) fn address_of(peer: &BinderPeer, slice: &Slice<Pages>) -> Option<u64> {
+    let start = (*peer.part().mapping.lock())?;
+    Some(to_u64(start + slice.offset()))
+}
+
+/// Keeps a message that the calling task has read until its buffer is freed.
+pub(super) fn keep(peer: &BinderPeer, place: Place, mut message: KBox<Message<Binder>>) {
+    if !message.part.arrays.is_empty() {
+        message.part.reader = Some(ARef::from(kernel::current!().group_leader()));
+    }
     let node = place.into_node(message.slice.offset(), message);
     let before = peer.part().buffers.lock().insert(node);
     drop(before);
 }
 
 /// BC_FREE_BUFFER. An address that is not that of a delivered message has no effect.
-pub(super) fn free(peer: &BinderPeer, address: u64) {
+///
+/// Returns whether files wait for the end of the system call to be closed.
+pub(super) fn free(peer: &BinderPeer, address: u64) -> bool {
     let Some(start) = *peer.part().mapping.lock() else {
-        return;
+        return false;
     };
-    let Some(offset) = super::command::to_usize(address).checked_sub(start) else {
-        return;
+    let Some(offset) = to_usize(address).checked_sub(start) else {
+        return false;
     };
     let message = peer.part().buffers.lock().remove(&offset);
-    if let Some(message) = message {
-        end(message);
+    let Some(mut message) = message else {
+        return false;
+    };
+    let closes = close_arrays(&mut message);
+    end(message);
+    closes
+}
+
+/// Closes the files of arrays, if it is the process that received them which frees the buffer: for
+/// another one the numbers mean other files.
+fn close_arrays(message: &mut Message<Binder>) -> bool {
+    let arrays = ::core::mem::take(&mut message.part.arrays);
+    let reader = message.part.reader.take();
+    if !reader.is_some_and(|reader| ::core::ptr::eq(&*reader, kernel::current!().group_leader())) {
+        return false;
     }
+    for places in &arrays {
+        for number in 0..to_usize(places.count) {
+            let mut fd = [0; size_of::<u32>()];
+            let at = to_usize(places.at) + number * fd.len();
+            if message.slice.read(at, &mut fd).is_ok() {
+                files::close(u32::from_ne_bytes(fd));
+            }
+        }
+    }
+    !arrays.is_empty()
 }
 
 /// Frees all delivered messages; used when the proc is gone.

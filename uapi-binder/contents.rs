@@ -6,6 +6,9 @@
 //! what was checked is what is stored: a sender that rewrites its memory meanwhile changes nothing
 //! that was looked at. The offsets are read from the receiver's copy, which nobody can write.
 //!
+//! At the end comes the memory of pointers, as [`Scatter`] says; the places of arrays of files are
+//! left for the receiver's read.
+//!
 //! What the objects hold at the receiver is collected in [`Contents`]; dropping that undoes it.
 //!
 //! Takes the tables of sender and receiver, one at a time and never across a user copy.
@@ -14,11 +17,13 @@
 
 use super::{
     abi,
+    buffer,
     buffer::{
         Pages,
         Sizes, //
     },
     command::{
+        to_u64,
         to_usize,
         user_ptr,
         Outgoing,
@@ -32,13 +37,19 @@ use super::{
     },
     object,
     object::{
+        Encoded,
+        FdArray,
         Object,
         PlaceError,
-        Walk,
-        OBJECT_SIZE, //
+        Walk, //
     },
     references,
     references::Held,
+    scatter::{
+        FdPlaces,
+        Scatter,
+        Step, //
+    },
     Binder,
     BinderPeer, //
 };
@@ -56,6 +67,7 @@ use crate::{
     },
 };
 use kernel::{
+    alloc::Flags,
     fs::File,
     prelude::*,
     sync::{
@@ -64,6 +76,12 @@ use kernel::{
     },
     uaccess::UserSlice, //
 };
+
+/// For lists as long as a sender makes them: one that is too long for the allocator is its matter,
+/// and no reason for a warning.
+fn many() -> Flags {
+    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
+}
 
 /// A file on its way to a receiver.
 pub(super) struct Passed {
@@ -79,6 +97,8 @@ pub(super) struct Contents {
     pub(super) objects: KVec<Held>,
     /// Files, in the order of their objects.
     pub(super) files: KVec<Passed>,
+    /// Which of their numbers end with the buffer.
+    pub(super) arrays: KVVec<FdPlaces>,
 }
 
 /// Between whom contents are moved.
@@ -108,21 +128,27 @@ pub(super) fn fill(
     if out.offsets_size % 8 != 0 || sizes.extra % 8 != 0 {
         return Err(EINVAL);
     }
-    let mut contents = Contents {
-        objects: KVec::new(),
-        files: KVec::new(),
+    let base = buffer::address_of(route.receiver, slice).ok_or(EINVAL)?;
+    let extra_at = sizes.extra_at().ok_or(EINVAL)?;
+    let mut message = Moving {
+        route,
+        slice,
+        data: out.data,
+        walk: Walk::new(out.data_size),
+        scatter: Scatter::new(base, extra_at, out.buffers_size),
+        contents: Contents {
+            objects: KVec::new(),
+            files: KVec::new(),
+            arrays: KVVec::new(),
+        },
     };
-    let mut walk = Walk::new(out.data_size);
-    let end = offsets_at + to_usize(out.offsets_size);
-    for at in (offsets_at..end).step_by(8) {
+    for index in 0..out.offsets_size / 8 {
         let mut offset = [0; 8];
-        slice.read(at, &mut offset).map_err(|_| EINVAL)?;
-        let offset = u64::from_ne_bytes(offset);
-        move_object(route, slice, out, &mut walk, offset, &mut contents)?;
+        let at = offsets_at + 8 * to_usize(index);
+        message.slice.read(at, &mut offset).map_err(|_| EINVAL)?;
+        message.object(index, u64::from_ne_bytes(offset))?;
     }
-    let (pos, tail) = (walk.pos(), walk.tail());
-    copy(slice, to_usize(pos), out.data.wrapping_add(pos), tail)?;
-    Ok(contents)
+    message.end()
 }
 
 impl From<PlaceError> for Error {
@@ -134,55 +160,111 @@ impl From<PlaceError> for Error {
     }
 }
 
-/// Moves the bytes up to the object at `offset`, and the object.
-fn move_object(
-    route: &Route<'_>,
-    slice: &mut Slice<Pages>,
-    out: &Outgoing,
-    walk: &mut Walk,
-    offset: u64,
-    contents: &mut Contents,
-) -> Result {
-    let (pos, gap) = (walk.pos(), walk.gap(offset)?);
-    copy(slice, to_usize(pos), out.data.wrapping_add(pos), gap)?;
-    let len = walk.readable(offset)?;
-    let mut bytes = [0; OBJECT_SIZE];
-    let start = user_ptr(out.data.wrapping_add(offset));
-    let (head, _) = bytes.split_at_mut(len);
-    UserSlice::new(start, len)
-        .reader()
-        .read_slice(head)
-        .map_err(|_| EINVAL)?;
-    let parsed = Object::parse(&bytes, len).ok_or(EINVAL)?;
-    let translated = match parsed {
-        Object::Binder {
-            strength,
-            flags,
-            ptr,
-            cookie,
-        } => {
-            let part = NodePart { ptr, cookie, flags };
-            let held = own_node(route, part, strength)?;
-            let desc = held.desc(route.receiver);
-            contents.objects.push(held, GFP_KERNEL)?;
-            object::handle_bytes(strength, flags, desc?)
+/// A message on its way from the sender's memory into the slice.
+struct Moving<'a> {
+    route: &'a Route<'a>,
+    slice: &'a mut Slice<Pages>,
+    /// Address of the data in the sender.
+    data: u64,
+    walk: Walk,
+    scatter: Scatter,
+    contents: Contents,
+}
+
+impl Moving<'_> {
+    /// Moves the bytes up to the object at `offset`, and the object, the `index`th of the message.
+    fn object(&mut self, index: u64, offset: u64) -> Result {
+        let (pos, gap) = (self.walk.pos(), self.walk.gap(offset)?);
+        copy(self.slice, to_usize(pos), self.data.wrapping_add(pos), gap)?;
+        let len = self.walk.readable(offset)?;
+        let mut bytes = [0; object::MAX_SIZE];
+        let start = user_ptr(self.data.wrapping_add(offset));
+        let (head, _) = bytes.split_at_mut(len);
+        UserSlice::new(start, len)
+            .reader()
+            .read_slice(head)
+            .map_err(|_| EINVAL)?;
+        let (parsed, size) = Object::parse(&bytes, len).ok_or(EINVAL)?;
+        let encoded = self.translate(index, offset, parsed)?;
+        self.slice
+            .write(to_usize(offset), encoded.as_bytes())
+            .map_err(|_| EINVAL)?;
+        self.walk.pass(offset, size);
+        Ok(())
+    }
+
+    /// Takes what the object at `offset` stands for, and says how the receiver is to see it.
+    fn translate(&mut self, index: u64, offset: u64, object: Object) -> Result<Encoded> {
+        let route = self.route;
+        match object {
+            Object::Binder {
+                strength,
+                flags,
+                ptr,
+                cookie,
+            } => {
+                let part = NodePart { ptr, cookie, flags };
+                let held = own_node(route, part, strength)?;
+                let desc = held.desc(route.receiver);
+                self.contents.objects.push(held, many())?;
+                Ok(object::handle(strength, flags, desc?))
+            }
+            Object::Handle {
+                strength,
+                flags,
+                desc,
+            } => foreign_node(route, strength, flags, desc, &mut self.contents),
+            Object::Fd { fd, encoded } => {
+                let at = to_usize(offset.saturating_add(object::FD_OFFSET));
+                self.contents.files.push(file(route, fd, at)?, many())?;
+                Ok(encoded)
+            }
+            Object::Pointer(pointer) => {
+                let address = self.scatter.add(index, &pointer)?;
+                Ok(pointer.at(address))
+            }
+            Object::FdArray(array) => {
+                self.files(&array)?;
+                Ok(array.encode())
+            }
         }
-        Object::Handle {
-            strength,
-            flags,
-            desc,
-        } => foreign_node(route, strength, flags, desc, contents)?,
-        Object::Fd { fd, bytes } => {
-            let at = to_usize(offset + object::FD_OFFSET);
-            contents.files.push(file(route, fd, at)?, GFP_KERNEL)?;
-            bytes
+    }
+
+    /// Takes the files of an array. EINVAL, EPERM, EBADF, ENOMEM.
+    fn files(&mut self, array: &FdArray) -> Result {
+        let Some(places) = self.scatter.add_files(array)? else {
+            return Ok(());
+        };
+        for number in 0..places.count {
+            let skipped = number * to_u64(size_of::<u32>());
+            let mut bytes = [0; size_of::<u32>()];
+            let from = user_ptr(places.source.wrapping_add(skipped));
+            UserSlice::new(from, bytes.len())
+                .reader()
+                .read_slice(&mut bytes)
+                .map_err(|_| EINVAL)?;
+            let at = to_usize(places.at + skipped);
+            let passed = file(self.route, u32::from_ne_bytes(bytes), at)?;
+            self.contents.files.push(passed, many())?;
         }
-    };
-    slice
-        .write(to_usize(offset), &translated)
-        .map_err(|_| EINVAL)?;
-    walk.pass(offset);
-    Ok(())
+        Ok(self.contents.arrays.push(places, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Moves what is behind the last object, and the memory of pointers. EFAULT, EINVAL.
+    fn end(self) -> Result<Contents> {
+        let (pos, tail) = (self.walk.pos(), self.walk.tail());
+        copy(self.slice, to_usize(pos), self.data.wrapping_add(pos), tail)?;
+        let slice = self.slice;
+        self.scatter.fill(|step| match step {
+            Step::Copy { at, source, len } => {
+                copy(slice, to_usize(at), source, len).map_err(|_| EINVAL)
+            }
+            Step::Address { at, address } => slice
+                .write(to_usize(at), &address.to_ne_bytes())
+                .map_err(|_| EINVAL),
+        })?;
+        Ok(self.contents)
+    }
 }
 
 /// A count of the receiver on a node of the sender. EINVAL, EPERM, ENOMEM.
@@ -206,15 +288,15 @@ fn own_node(route: &Route<'_>, part: NodePart, strength: Strength) -> Result<Hel
     linked
 }
 
-/// A count of the receiver on a node that the sender has a reference to, and the bytes that name it
-/// to the receiver: the object itself if it is its own. EINVAL, EPERM, ENOMEM.
+/// A count of the receiver on a node that the sender has a reference to. Returns how the receiver sees
+/// it: as the object itself if it is its own. EINVAL, EPERM, ENOMEM.
 fn foreign_node(
     route: &Route<'_>,
     strength: Strength,
     flags: u32,
     desc: u32,
     contents: &mut Contents,
-) -> Result<[u8; OBJECT_SIZE]> {
+) -> Result<Encoded> {
     let handle = references::find_held(route.sender, desc, strength).map_err(|_| EINVAL)?;
     permit(route)?;
     let node: &Arc<Node<Binder>> = handle.node();
@@ -223,13 +305,13 @@ fn foreign_node(
     let bytes = match &held {
         Ok(_) if home => {
             let part = node.part();
-            object::binder_bytes(strength, flags, part.ptr, part.cookie)
+            object::binder(strength, flags, part.ptr, part.cookie)
         }
-        Ok(held) => object::handle_bytes(strength, flags, held.desc(route.receiver)?),
+        Ok(held) => object::handle(strength, flags, held.desc(route.receiver)?),
         Err(_) => return Err(ENOMEM),
     };
     if let Ok(held) = held {
-        contents.objects.push(held, GFP_KERNEL)?;
+        contents.objects.push(held, many())?;
     }
     Ok(bytes)
 }

@@ -196,7 +196,12 @@ fn command_of(caller: &mut Caller<'_>, command: &Command) -> Result {
             caller.prepare()?;
             transact::reply(caller, out);
         }
-        Command::FreeBuffer(address) => buffer::free(caller.peer, *address),
+        Command::FreeBuffer(address) => {
+            if buffer::free(caller.peer, *address) {
+                // They are closed on the way back to the program.
+                caller.with_looper(|looper| looper.set_need_return());
+            }
+        }
         Command::Ref(change, desc) => references::change(caller.peer, *change, *desc)?,
         Command::Done(strength, ptr, cookie) => {
             nodes::acknowledge(caller.peer, *strength, *ptr, *cookie);

@@ -13,6 +13,7 @@ use super::{
     abi,
     command::{
         to_u64,
+        to_usize,
         Strength, //
     },
 };
@@ -21,8 +22,8 @@ use kernel::transmute::{
     FromBytes, //
 };
 
-/// Bytes of every object that is supported.
-pub(super) const OBJECT_SIZE: usize = size_of::<abi::flat_binder_object>();
+/// Bytes of the largest object.
+pub(super) const MAX_SIZE: usize = size_of::<abi::binder_buffer_object>();
 
 /// Bytes of the header, which says the type.
 const HEADER_SIZE: u64 = 4;
@@ -33,8 +34,73 @@ const OFFSET_ALIGN: u64 = 4;
 /// Where the number of a file descriptor lies in its object.
 pub(super) const FD_OFFSET: u64 = 8;
 
-/// An object as its sender wrote it.
+/// A place in the memory that an earlier pointer of the same message points to.
 #[derive(Clone, Copy)]
+pub(super) struct Parent {
+    /// Which offset of the message is that of the pointer.
+    pub(super) index: u64,
+    /// Bytes from the start of its memory.
+    pub(super) offset: u64,
+}
+
+/// Memory of the sender that is passed along: BINDER_TYPE_PTR.
+pub(super) struct Pointer {
+    object: abi::binder_buffer_object,
+}
+
+impl Pointer {
+    /// Its address in the sender.
+    pub(super) fn source(&self) -> u64 {
+        self.object.buffer
+    }
+
+    /// Its bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.object.length
+    }
+
+    /// Where its address is to be written, besides the object itself.
+    pub(super) fn parent(&self) -> Option<Parent> {
+        let has_parent = self.object.flags & abi::BINDER_BUFFER_FLAG_HAS_PARENT != 0;
+        has_parent.then_some(Parent {
+            index: self.object.parent,
+            offset: self.object.parent_offset,
+        })
+    }
+
+    /// The object for a receiver who finds the memory at `address`.
+    pub(super) fn at(mut self, address: u64) -> Encoded {
+        self.object.buffer = address;
+        Encoded::new(&self.object)
+    }
+}
+
+/// Numbers of files that lie in the memory of a pointer: BINDER_TYPE_FDA.
+pub(super) struct FdArray {
+    object: abi::binder_fd_array_object,
+}
+
+impl FdArray {
+    /// How many.
+    pub(super) fn count(&self) -> u64 {
+        self.object.num_fds
+    }
+
+    /// Where the first one lies.
+    pub(super) fn parent(&self) -> Parent {
+        Parent {
+            index: self.object.parent,
+            offset: self.object.parent_offset,
+        }
+    }
+
+    /// The object for the receiver, which is the same.
+    pub(super) fn encode(&self) -> Encoded {
+        Encoded::new(&self.object)
+    }
+}
+
+/// An object as its sender wrote it.
 pub(super) enum Object {
     /// A node of the sender.
     Binder {
@@ -61,60 +127,93 @@ pub(super) enum Object {
         /// The sender's number.
         fd: u32,
         /// What takes the object's place until the receiver's number is known.
-        bytes: [u8; OBJECT_SIZE],
+        encoded: Encoded,
     },
+    /// Memory of the sender.
+    Pointer(Pointer),
+    /// Files of the sender, whose numbers lie in such memory.
+    FdArray(FdArray),
 }
 
 impl Object {
-    /// Reads the object at the start of `bytes`; [`None`] if the type is unknown or it is cut short.
-    pub(super) fn parse(bytes: &[u8; OBJECT_SIZE], len: usize) -> Option<Self> {
+    /// Reads the object at the start of the first `len` of `bytes`, and how many of them it has;
+    /// [`None`] if its type is unknown or it is cut short.
+    pub(super) fn parse(bytes: &[u8; MAX_SIZE], len: usize) -> Option<(Self, usize)> {
+        let (bytes, _) = bytes.split_at_checked(len)?;
         let (head, _) = bytes.split_first_chunk::<4>()?;
-        if len < OBJECT_SIZE {
-            return None;
-        }
-        let strength = match u32::from_ne_bytes(*head) {
+        let kind = u32::from_ne_bytes(*head);
+        let strength = match kind {
             abi::BINDER_TYPE_BINDER | abi::BINDER_TYPE_HANDLE => Strength::Strong,
             _ => Strength::Weak,
         };
-        match u32::from_ne_bytes(*head) {
+        Some(match kind {
             abi::BINDER_TYPE_BINDER | abi::BINDER_TYPE_WEAK_BINDER => {
-                let object = copy::<abi::flat_binder_object>(bytes);
-                Some(Object::Binder {
+                let object: abi::flat_binder_object = copy(bytes)?;
+                let (flags, cookie) = (object.flags, object.cookie);
+                let binder = Object::Binder {
                     strength,
-                    flags: object.flags,
+                    flags,
                     ptr: object.binder(),
-                    cookie: object.cookie,
-                })
+                    cookie,
+                };
+                (binder, size_of_val(&object))
             }
             abi::BINDER_TYPE_HANDLE | abi::BINDER_TYPE_WEAK_HANDLE => {
-                let object = copy::<abi::flat_binder_object>(bytes);
-                Some(Object::Handle {
+                let object: abi::flat_binder_object = copy(bytes)?;
+                let handle = Object::Handle {
                     strength,
                     flags: object.flags,
                     desc: object.handle(),
-                })
+                };
+                (handle, size_of_val(&object))
             }
             abi::BINDER_TYPE_FD => {
-                let mut object = copy::<abi::binder_fd_object>(bytes);
+                let mut object: abi::binder_fd_object = copy(bytes)?;
                 let fd = object.fd();
                 object.clear_fd();
-                Some(Object::Fd {
-                    fd,
-                    bytes: to_bytes(&object),
-                })
+                let encoded = Encoded::new(&object);
+                (Object::Fd { fd, encoded }, size_of_val(&object))
             }
-            _ => None,
-        }
+            abi::BINDER_TYPE_PTR => {
+                let object: abi::binder_buffer_object = copy(bytes)?;
+                (Object::Pointer(Pointer { object }), size_of_val(&object))
+            }
+            abi::BINDER_TYPE_FDA => {
+                let object: abi::binder_fd_array_object = copy(bytes)?;
+                (Object::FdArray(FdArray { object }), size_of_val(&object))
+            }
+            _ => return None,
+        })
     }
 }
 
-/// Bytes of a node that the receiver owns.
-pub(super) fn binder_bytes(
-    strength: Strength,
-    flags: u32,
-    ptr: u64,
-    cookie: u64,
-) -> [u8; OBJECT_SIZE] {
+/// An object as its receiver finds it.
+pub(super) struct Encoded {
+    bytes: [u8; MAX_SIZE],
+    len: usize,
+}
+
+impl Encoded {
+    fn new<T: AsBytes>(object: &T) -> Self {
+        const { assert!(size_of::<T>() <= MAX_SIZE) };
+        let mut this = Self {
+            bytes: [0; MAX_SIZE],
+            len: size_of::<T>(),
+        };
+        let (head, _) = this.bytes.split_at_mut(this.len);
+        head.copy_from_slice(object.as_bytes());
+        this
+    }
+
+    /// Its bytes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        let (head, _) = self.bytes.split_at(self.len);
+        head
+    }
+}
+
+/// A node that the receiver owns.
+pub(super) fn binder(strength: Strength, flags: u32, ptr: u64, cookie: u64) -> Encoded {
     let mut object = abi::flat_binder_object {
         flags,
         cookie,
@@ -125,11 +224,11 @@ pub(super) fn binder_bytes(
         Strength::Weak => abi::BINDER_TYPE_WEAK_BINDER,
     };
     object.set_binder(ptr);
-    to_bytes(&object)
+    Encoded::new(&object)
 }
 
-/// Bytes of a reference that the receiver has.
-pub(super) fn handle_bytes(strength: Strength, flags: u32, desc: u32) -> [u8; OBJECT_SIZE] {
+/// A reference that the receiver has.
+pub(super) fn handle(strength: Strength, flags: u32, desc: u32) -> Encoded {
     let mut object = abi::flat_binder_object {
         flags,
         ..Default::default()
@@ -139,7 +238,7 @@ pub(super) fn handle_bytes(strength: Strength, flags: u32, desc: u32) -> [u8; OB
         Strength::Weak => abi::BINDER_TYPE_WEAK_HANDLE,
     };
     object.set_handle(desc);
-    to_bytes(&object)
+    Encoded::new(&object)
 }
 
 /// A place error of an object.
@@ -176,18 +275,18 @@ impl Walk {
         offset.checked_sub(self.pos).ok_or(PlaceError::Order)
     }
 
-    /// Bytes that may be read at `offset`, at most those of an object.
+    /// Bytes that may be read at `offset`, at most those of the largest object.
     pub(super) fn readable(&self, offset: u64) -> Result<usize, PlaceError> {
         let left = self.data_size.saturating_sub(offset);
         if left < HEADER_SIZE || offset % OFFSET_ALIGN != 0 {
             return Err(PlaceError::Bounds);
         }
-        Ok(super::command::to_usize(left.min(to_u64(OBJECT_SIZE))))
+        Ok(to_usize(left.min(to_u64(MAX_SIZE))))
     }
 
-    /// Goes behind the object at `offset`, which fits into the data.
-    pub(super) fn pass(&mut self, offset: u64) {
-        self.pos = offset.saturating_add(to_u64(OBJECT_SIZE));
+    /// Goes behind the object of `size` bytes at `offset`, which fits into the data.
+    pub(super) fn pass(&mut self, offset: u64, size: usize) {
+        self.pos = offset.saturating_add(to_u64(size));
     }
 
     /// Bytes behind the last object.
@@ -196,18 +295,11 @@ impl Walk {
     }
 }
 
-/// An object with the contents of `bytes`, whatever their alignment.
-fn copy<T: FromBytes + AsBytes + Default>(bytes: &[u8; OBJECT_SIZE]) -> T {
-    const { assert!(size_of::<T>() == OBJECT_SIZE) };
+/// An object with the contents of the first `bytes`, whatever their alignment; [`None`] if they are
+/// too few.
+fn copy<T: FromBytes + AsBytes + Default>(bytes: &[u8]) -> Option<T> {
     let mut object = T::default();
-    object.as_bytes_mut().copy_from_slice(bytes);
-    object
-}
-
-/// The bytes of an object.
-fn to_bytes<T: AsBytes>(object: &T) -> [u8; OBJECT_SIZE] {
-    const { assert!(size_of::<T>() == OBJECT_SIZE) };
-    let mut bytes = [0; OBJECT_SIZE];
-    bytes.copy_from_slice(object.as_bytes());
-    bytes
+    let (head, _) = bytes.split_at_checked(size_of::<T>())?;
+    object.as_bytes_mut().copy_from_slice(head);
+    Some(object)
 }

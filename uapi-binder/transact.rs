@@ -51,6 +51,7 @@ use super::{
     references,
     references::Held,
     reply::Code,
+    scatter::FdPlaces,
     spam::Load,
     thread::Caller,
     Binder,
@@ -125,6 +126,10 @@ pub(super) struct Envelope {
     pub(super) target: Option<Held>,
     /// What the objects hold at the receiver.
     pub(super) objects: KVec<Held>,
+    /// The files that are closed when the buffer is freed, by where their numbers are.
+    pub(super) arrays: KVVec<FdPlaces>,
+    /// The process that has these numbers, once it has read the message; by its leader.
+    pub(super) reader: Option<ARef<Task>>,
     /// Room among the delivered buffers.
     pub(super) place: Option<Place>,
     /// It is not done, once it was taken.
@@ -388,7 +393,11 @@ fn fill(
         receiver: &receiver,
         accepts_fds: cover.accepts_fds,
     };
-    let Contents { objects, files } = contents::fill(&route, reserved.slice(), out, &sizes)?;
+    let Contents {
+        objects,
+        files,
+        arrays,
+    } = contents::fill(&route, reserved.slice(), out, &sizes)?;
     let target = match cover.node {
         Some(node) => Some(hold(node, &receiver)?),
         None => None,
@@ -403,6 +412,8 @@ fn fill(
         euid,
         target,
         objects,
+        arrays,
+        reader: None,
         place,
         outstanding: None,
         nested: cover.nested,
