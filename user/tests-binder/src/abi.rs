@@ -158,11 +158,17 @@ pub mod obj {
     pub const WEAK_HANDLE: u32 = 0x7768_2a85;
     /// A file descriptor.
     pub const FD: u32 = 0x6664_2a85;
+    /// Memory of the sender.
+    pub const PTR: u32 = 0x7074_2a85;
+    /// An array of file descriptors in such memory.
+    pub const FDA: u32 = 0x6664_6185;
+    /// Flag of memory: its address lies in other memory of the message, too.
+    pub const HAS_PARENT: u32 = 1;
     /// Flag of a node: calls to it may carry file descriptors.
     pub const ACCEPTS_FDS: u32 = 0x100;
     /// Flag of a node: calls to it carry the sender's security context.
     pub const TXN_SECURITY_CTX: u32 = 0x1000;
-    /// Size of each of the five objects above.
+    /// Size of each of the objects that are no memory.
     pub const SIZE: usize = 24;
 }
 

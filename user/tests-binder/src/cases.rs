@@ -10,6 +10,7 @@ mod cm;
 mod cy;
 mod dn;
 mod dp;
+mod fa;
 mod fs;
 mod fz;
 mod io;
@@ -18,6 +19,7 @@ mod ob;
 mod ow;
 mod po;
 mod rc;
+mod sg;
 mod sp;
 mod st;
 mod te;
@@ -59,6 +61,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         te::CASES,
         ow::CASES,
         ob::CASES,
+        sg::CASES,
+        fa::CASES,
         rc::CASES,
         dn::CASES,
         fz::CASES,

@@ -11,7 +11,7 @@
 //!
 //! - [`abi`]: numbers and structures;
 //! - [`shm`], [`ops`]: how the conductor has an actor do something;
-//! - [`wire`], [`returns`]: command streams out, return codes in;
+//! - [`wire`], [`memory`], [`returns`]: command streams out, return codes in;
 //! - [`world`], [`actor`], [`request`]: what the cases are written with;
 //! - [`stress`], [`deep`]: actors that run by themselves;
 //! - [`cases`]: the cases;
@@ -22,6 +22,7 @@ pub mod actor;
 pub mod cases;
 pub mod compare;
 pub mod deep;
+pub mod memory;
 pub mod ops;
 pub mod request;
 pub mod returns;

@@ -204,10 +204,15 @@ impl Tx {
     }
 
     /// Appends an object, padded to 8, and its offset.
-    pub fn object(mut self, object: Obj) -> Self {
+    pub fn object(self, object: Obj) -> Self {
+        self.item(&object.bytes())
+    }
+
+    /// The same with the bytes of any object.
+    pub fn item(mut self, bytes: &[u8]) -> Self {
         self.data.resize(self.data.len().next_multiple_of(8), 0);
         self.offsets.push(self.data.len() as u64);
-        self.data(&object.bytes())
+        self.data(bytes)
     }
 
     /// Replaces the array of offsets.

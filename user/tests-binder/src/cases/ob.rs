@@ -40,7 +40,7 @@ fn deliver(a: &Thread, m: &Thread, objects: &[Obj]) -> Res<(TransactionData, Vec
 }
 
 /// Calls the manager with a message that it must not get.
-fn refused(a: &Thread, tx: Tx, errno: i32) -> Res {
+pub(super) fn refused(a: &Thread, tx: Tx, errno: i32) -> Res {
     a.write_read(&bc().call(tx))?.expect("NOOP FAILED_REPLY")?;
     a.has_error(br::FAILED_REPLY, -errno)
 }
@@ -153,7 +153,7 @@ fn ob_weak_node(cx: &Cx) -> Res {
 }
 
 /// A server whose node has no flags, and a client with a handle to it.
-fn stern(cx: &Cx) -> Res<(Proc, Proc, Proc, u32)> {
+pub(super) fn stern(cx: &Cx) -> Res<(Proc, Proc, Proc, u32)> {
     cx.trio(NODE.flags(0))
 }
 
@@ -244,7 +244,7 @@ fn ob_fd_table_full_at_a_reply(cx: &Cx) -> Res {
 
 /// Makes a pipe in `t`, sends its writing end away with `send`, closes the
 /// sender's own copy, and gives the reading end.
-fn send_away(t: &Thread, send: impl FnOnce(Obj) -> Res) -> Res<u64> {
+pub(super) fn send_away(t: &Thread, send: impl FnOnce(Obj) -> Res) -> Res<u64> {
     let ends = t.run(ops::pipe, &[])? as u64;
     let (reader, writer) = (ends & 0xffff, ends >> 16);
     send(Obj::fd(writer as i32))?;
