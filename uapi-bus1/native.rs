@@ -186,9 +186,10 @@ impl Personality for Native {
         false
     }
 
-    fn ready(view: &mut Dispatch<'_, Self>, _queue: QueueId, was_readable: bool) -> Self::Wake {
-        // Pollers that were told and have not read yet need not be told again.
-        (!was_readable).then(|| view.part().clone())
+    fn ready(view: &mut Dispatch<'_, Self>, _queue: QueueId, _was_readable: bool) -> Self::Wake {
+        // Every sender wakes. One that was first, and is stopped between its unlock and its wake-up,
+        // must not keep the messages of others from being read.
+        Some(view.part().clone())
     }
 
     fn answered(
