@@ -4,15 +4,24 @@
 //!
 //! A watch is armed on a handle ([`super::handle::Handle::arm`]). The transaction that destroys the
 //! node queues it, at one place of the order for all watchers. It brings the memory for that, so
-//! that being told cannot fail; so it is armed once only. The personality keeps the watch as a value of its own; it may
-//! outlive the handle.
+//! that being told cannot fail; so it is armed once only. The personality keeps the watch as a value
+//! of its own; it may outlive the handle. A watch of something that the engine knows nothing of is
+//! told by the personality ([`Watch::tell`]), as often as it likes.
 
 #![deny(unsafe_code)]
 
 use super::{
     anchor::Anchor,
-    entry::Entry,
-    personality::Personality,
+    entry::{
+        Body,
+        Entry, //
+    },
+    inbox::QueueId,
+    node::Node,
+    personality::{
+        Personality,
+        When, //
+    },
     sync::{
         AllocError,
         Arc,
@@ -46,6 +55,16 @@ impl<P: Personality> Watch<P> {
     /// The personality's part.
     pub(crate) fn part(&self) -> &P::Watch {
         &self.part
+    }
+
+    /// Queues it in its own right, as the watch of something that `node` is or does. If it is queued
+    /// it stays where it is; a holder that is shut is told nothing.
+    pub(crate) fn tell(this: &Arc<Self>, node: &Arc<Node<P>>) {
+        let body = Body::Watch(this.clone(), node.clone());
+        drop(
+            this.holder
+                .post(QueueId::MAIN, &this.entry, body, When::Now),
+        );
     }
 
     /// Takes it off the queue, if it is queued and not read yet.

@@ -59,6 +59,27 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_is_told_by_itself_and_again() -> Result<(), Failed> {
+        let (owner, holder) = (peer(1)?, peer(2)?);
+        let own = node(&owner)?;
+        let watch = Watch::new(holder.anchor(), 7)?;
+        for _ in 0..2 {
+            Watch::tell(&watch, own.node());
+            Watch::tell(&watch, own.node());
+            assert_eq!(told(&holder), Some((7, false)));
+            assert!(take(&holder).is_none());
+        }
+        Watch::tell(&watch, own.node());
+        assert!(watch.withdraw());
+        assert!(!watch.withdraw());
+        assert!(take(&holder).is_none());
+        holder.shut();
+        Watch::tell(&watch, own.node());
+        assert!(!watch.withdraw());
+        Ok(())
+    }
+
+    #[test]
     fn a_handle_has_one_watch() -> Result<(), Failed> {
         let (owner, holder) = (peer(1)?, peer(2)?);
         let own = node(&owner)?;
