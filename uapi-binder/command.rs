@@ -96,6 +96,12 @@ pub(super) enum Command {
     ClearDeath(u32, u64),
     /// The death with this cookie was noted.
     DeadBinderDone(u64),
+    /// Tell whether the owner of (desc) is frozen, with the cookie.
+    RequestFreeze(u32, u64),
+    /// Do not tell any more.
+    ClearFreeze(u32, u64),
+    /// The state with this cookie was noted.
+    FreezeDone(u64),
 }
 
 /// Why a command can't be decoded.
@@ -227,6 +233,15 @@ fn decode(number: u32, reader: &mut UserSliceReader) -> Result<Command, DecodeEr
             Command::ClearDeath(target.handle, target.cookie)
         }
         abi::BC_DEAD_BINDER_DONE => Command::DeadBinderDone(read(reader)?),
+        abi::BC_REQUEST_FREEZE_NOTIFICATION => {
+            let target: abi::binder_handle_cookie = read(reader)?;
+            Command::RequestFreeze(target.handle, target.cookie)
+        }
+        abi::BC_CLEAR_FREEZE_NOTIFICATION => {
+            let target: abi::binder_handle_cookie = read(reader)?;
+            Command::ClearFreeze(target.handle, target.cookie)
+        }
+        abi::BC_FREEZE_NOTIFICATION_DONE => Command::FreezeDone(read(reader)?),
         _ => return Err(DecodeError::Unknown),
     })
 }

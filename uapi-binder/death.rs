@@ -25,7 +25,8 @@ use super::{
     thread::Caller,
     Binder,
     BinderPeer,
-    Queued, //
+    Queued,
+    Watched, //
 };
 use crate::core::{
     anchor::Spare,
@@ -121,7 +122,7 @@ fn enlist(peer: &BinderPeer, cookie: u64) -> Result<(DeathKey, Arc<Watch<Binder>
         cookie,
         number: deaths.made,
     };
-    let watch = Watch::new(peer.anchor(), key)?;
+    let watch = Watch::new(peer.anchor(), Watched::Death(key))?;
     let request = Request {
         watch: watch.clone(),
         phase: Phase::Armed,
@@ -177,8 +178,7 @@ pub(super) fn clear(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
 }
 
 /// A watch was read: the cookie to tell, unless the request is gone.
-pub(super) fn deliver(peer: &BinderPeer, watch: &Watch<Binder>) -> Option<u64> {
-    let key = *watch.part();
+pub(super) fn deliver(peer: &BinderPeer, key: DeathKey) -> Option<u64> {
     let mut deaths = peer.part().deaths.lock();
     deaths.told += 1;
     let told = deaths.told;

@@ -108,7 +108,11 @@ impl FileOps for Device {
 }
 
 impl DeviceFs for Device {
-    const FEATURES: &'static [&'static CStr] = &[c"extended_error", c"oneway_spam_detection"];
+    const FEATURES: &'static [&'static CStr] = &[
+        c"extended_error",
+        c"freeze_notification",
+        c"oneway_spam_detection",
+    ];
 
     type Root = Root;
 

@@ -17,6 +17,7 @@
 
 use super::{
     abi,
+    listen,
     registry::Procs,
     thread,
     Binder,
@@ -64,6 +65,8 @@ pub(super) enum Note {
 /// Whether a proc lets calls in. Guarded by the inbox lock.
 pub(super) struct Gate {
     shut: bool,
+    /// It was shut and nothing is under way: those who asked for it are told.
+    frozen: bool,
     /// A call came since somebody froze or thawed the proc last.
     called: bool,
     /// A one-way did.
@@ -75,17 +78,30 @@ impl Gate {
     pub(super) fn open() -> Self {
         Self {
             shut: false,
+            frozen: false,
             called: false,
             posted: false,
         }
     }
 
-    /// Somebody wants it to be `shut`, or not. What came so far is forgotten.
-    fn set(&mut self, shut: bool) {
+    /// Shuts it. What came so far is forgotten.
+    fn shut(&mut self) {
         *self = Self {
-            shut,
+            shut: true,
+            frozen: self.frozen,
             ..Self::open()
         };
+    }
+
+    /// The end of the attempt that began with [`shut`](Self::shut). What came since is remembered.
+    fn end(&mut self, done: bool) {
+        self.shut = done;
+        self.frozen = done;
+    }
+
+    /// Whether the proc is frozen, as those who asked for it are told.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// A message comes to it.
@@ -173,7 +189,8 @@ pub(super) fn set(procs: &Procs, info: &abi::binder_freeze_info) -> Result {
     for peer in procs.of(pid(info.pid)?) {
         found = true;
         if info.enable == 0 {
-            peer.anchor().with(|view| view.part().gate.set(false));
+            peer.anchor().with(|view| view.part().gate = Gate::open());
+            listen::tell(&peer);
         } else {
             freeze(&peer, info.timeout_ms)?;
         }
@@ -188,7 +205,7 @@ pub(super) fn set(procs: &Procs, info: &abi::binder_freeze_info) -> Result {
 /// Shuts the gate of a proc, and opens it again if that has work under way after `limit`
 /// milliseconds.
 fn freeze(peer: &BinderPeer, limit: u32) -> Result {
-    peer.anchor().with(|view| view.part().gate.set(true));
+    peer.anchor().with(|view| view.part().gate.shut());
     let waited = match limit {
         0 => Ok(()),
         limit => peer.part().traffic.settle(limit),
@@ -198,9 +215,9 @@ fn freeze(peer: &BinderPeer, limit: u32) -> Result {
         Ok(()) if is_busy(peer) => Err(EAGAIN),
         Ok(()) => Ok(()),
     };
-    if done.is_err() {
-        peer.anchor().with(|view| view.part().gate.shut = false);
-    }
+    peer.anchor()
+        .with(|view| view.part().gate.end(done.is_ok()));
+    listen::tell(peer);
     done
 }
 

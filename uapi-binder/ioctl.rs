@@ -19,6 +19,7 @@ use super::{
     dispatch,
     error::Extended,
     freeze,
+    listen,
     nodes,
     nodes::{
         CookieRule,
@@ -216,6 +217,9 @@ fn command_of(caller: &mut Caller<'_>, command: &Command) -> Result {
         }
         Command::ClearDeath(desc, cookie) => death::clear(caller, *desc, *cookie),
         Command::DeadBinderDone(cookie) => death::done(caller, *cookie),
+        Command::RequestFreeze(desc, cookie) => listen::request(caller.peer, *desc, *cookie)?,
+        Command::ClearFreeze(desc, cookie) => listen::clear(caller.peer, *desc, *cookie)?,
+        Command::FreezeDone(cookie) => listen::done(caller.peer, *cookie)?,
     }
     Ok(())
 }

@@ -23,6 +23,11 @@ use super::{
         Proc, //
     },
     freeze::Traffic,
+    listen,
+    listen::{
+        Freezes,
+        Listeners, //
+    },
     nodes,
     nodes::Nodes,
     references,
@@ -121,6 +126,12 @@ pub(crate) struct Process {
     pub(super) buffers: Mutex<Buffers>,
     #[pin]
     pub(super) deaths: Mutex<Deaths>,
+    /// Freeze requests of this proc.
+    #[pin]
+    pub(super) freezes: Mutex<Freezes>,
+    /// Freeze requests of others about its nodes.
+    #[pin]
+    pub(super) listeners: Mutex<Listeners>,
     /// Where the mapping starts, once there is or was one.
     #[pin]
     pub(super) mapping: Mutex<Option<usize>>,
@@ -178,6 +189,8 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
             buffers <- new_mutex!(RBTree::new(), "bus1::binder_buffers"),
             deaths <- new_mutex!(Deaths::new(), "bus1::binder_deaths"),
             pool: SetOnce::new(),
+            freezes <- new_mutex!(Freezes::new(), "bus1::binder_freezes"),
+            listeners <- new_mutex!(RBTree::new(), "bus1::binder_listeners"),
             mapping <- new_mutex!(None, "bus1::binder_mapping"),
             verdict <- new_mutex!(Some(verdict), "bus1::binder_verdict"),
         }),
@@ -214,6 +227,7 @@ pub(super) fn close(peer: &Arc<BinderPeer>) {
     end_nodes(peer);
     references::abandon(peer);
     death::abandon(peer);
+    listen::abandon(peer);
     buffer::abandon(peer);
 }
 

@@ -23,6 +23,7 @@ use super::{
         Served,
         Serving, //
     },
+    listen,
     nodes,
     reply::{
         Code,
@@ -34,7 +35,8 @@ use super::{
     thread::Caller,
     Binder,
     BinderPeer,
-    Queued, //
+    Queued,
+    Watched, //
 };
 use crate::{
     core::{
@@ -163,12 +165,7 @@ fn give(caller: &mut Caller<'_>, buffer: &mut ReadBuffer, taken: Taken<Binder>) 
                 buffer.put(&Return::Node(code, ptr, cookie))?;
             }
         }
-        Taken::Watch(watch, ..) => {
-            if let Some(cookie) = death::deliver(caller.peer, &watch) {
-                buffer.put(&Return::Death(DeathCode::Dead, cookie))?;
-                return Ok(Flow::Stop);
-            }
-        }
+        Taken::Watch(watch, ..) => return give_notice(caller, buffer, *watch.part()),
         Taken::Code(code) => give_code(caller, buffer, code)?,
         Taken::Failed(code, parent) => {
             drop(parent);
@@ -176,6 +173,23 @@ fn give(caller: &mut Caller<'_>, buffer: &mut ReadBuffer, taken: Taken<Binder>) 
         }
     }
     Ok(Flow::Next)
+}
+
+fn give_notice(caller: &Caller<'_>, buffer: &mut ReadBuffer, watched: Watched) -> Result<Flow> {
+    let item = match watched {
+        Watched::Death(key) => {
+            death::deliver(caller.peer, key).map(|cookie| Return::Death(DeathCode::Dead, cookie))
+        }
+        Watched::Freeze(key) => listen::deliver(caller.peer, key),
+    };
+    let Some(item) = item else {
+        return Ok(Flow::Next);
+    };
+    buffer.put(&item)?;
+    Ok(match item {
+        Return::FreezeCleared(_) => Flow::Next,
+        _ => Flow::Stop,
+    })
 }
 
 fn give_code(caller: &mut Caller<'_>, buffer: &mut ReadBuffer, code: Queued) -> Result {

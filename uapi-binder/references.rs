@@ -18,6 +18,8 @@ use super::{
     },
     death,
     death::DeathKey,
+    listen,
+    listen::FreezeKey,
     refs::{
         DescTable,
         First, //
@@ -79,6 +81,8 @@ pub(super) struct Ref {
     soft: Option<Soft<Binder>>,
     /// The death request, if there is one.
     pub(super) death: Option<DeathKey>,
+    /// The freeze request, if there is one.
+    pub(super) freeze: Option<FreezeKey>,
 }
 
 impl Ref {
@@ -167,6 +171,7 @@ fn adopt(holder: &BinderPeer, handle: &Arc<Handle<Binder>>) -> Result<u32> {
             strong: None,
             soft: None,
             death: None,
+            freeze: None,
         }
     })?;
     Ok(desc)
@@ -190,8 +195,14 @@ fn retire(handle: &Arc<Handle<Binder>>) {
             _ => None,
         }
     };
-    if let Some(key) = gone.and_then(|gone| gone.death) {
+    let Some(gone) = gone else {
+        return;
+    };
+    if let Some(key) = gone.death {
         death::forget(&holder, key);
+    }
+    if let Some(key) = gone.freeze {
+        listen::forget(&holder, key);
     }
 }
 

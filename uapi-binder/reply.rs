@@ -113,6 +113,10 @@ pub(super) enum Return {
     Node(NodeCode, u64, u64),
     /// The news for the death request with this cookie.
     Death(DeathCode, u64),
+    /// The state of the owner, for the freeze request with this cookie.
+    Frozen(u64, bool),
+    /// The freeze request with this cookie is cleared.
+    FreezeCleared(u64),
     /// A call or one-way, with the address of the sender's security context if there is one.
     Transaction(Incoming, Option<u64>),
     /// The answer to a call.
@@ -198,6 +202,17 @@ impl ReadBuffer {
                     DeathCode::Cleared => abi::BR_CLEAR_DEATH_NOTIFICATION_DONE,
                 };
                 self.write_item::<12, _>(number, cookie)
+            }
+            Return::Frozen(cookie, is_frozen) => {
+                let state = abi::binder_frozen_state_info {
+                    cookie: *cookie,
+                    is_frozen: u32::from(*is_frozen),
+                    reserved: 0,
+                };
+                self.write_item::<20, _>(abi::BR_FROZEN_BINDER, &state)
+            }
+            Return::FreezeCleared(cookie) => {
+                self.write_item::<12, _>(abi::BR_CLEAR_FREEZE_NOTIFICATION_DONE, cookie)
             }
             Return::Transaction(incoming, None) => {
                 self.write_item::<68, _>(abi::BR_TRANSACTION, &incoming.encode())
