@@ -82,6 +82,12 @@ pub mod bc {
     pub const CLEAR_DEATH_NOTIFICATION: u32 = 0x400c_630f;
     /// Answers `BR_DEAD_BINDER`.
     pub const DEAD_BINDER_DONE: u32 = 0x4008_6310;
+    /// Asks for the state of the owner of a handle, frozen or not.
+    pub const REQUEST_FREEZE_NOTIFICATION: u32 = 0x400c_6313;
+    /// Takes that back.
+    pub const CLEAR_FREEZE_NOTIFICATION: u32 = 0x400c_6314;
+    /// Answers `BR_FROZEN_BINDER`.
+    pub const FREEZE_NOTIFICATION_DONE: u32 = 0x4008_6315;
     /// A call with room for pointer objects.
     pub const TRANSACTION_SG: u32 = 0x4048_6311;
     /// A reply with room for pointer objects.

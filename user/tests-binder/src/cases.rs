@@ -11,6 +11,7 @@ mod cy;
 mod dn;
 mod dp;
 mod fa;
+mod fl;
 mod fs;
 mod fz;
 mod io;
@@ -66,6 +67,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         rc::CASES,
         dn::CASES,
         fz::CASES,
+        fl::CASES,
         up::CASES,
         sp::CASES,
         bf::CASES,

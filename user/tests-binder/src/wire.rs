@@ -441,6 +441,33 @@ impl Bc {
             .named(format!("dead_done:{cookie:x}"))
     }
 
+    /// `BC_REQUEST_FREEZE_NOTIFICATION`
+    pub fn request_freeze(self, handle: u32, cookie: u64) -> Self {
+        self.notification(
+            bc::REQUEST_FREEZE_NOTIFICATION,
+            "request_freeze",
+            handle,
+            cookie,
+        )
+    }
+
+    /// `BC_CLEAR_FREEZE_NOTIFICATION`
+    pub fn clear_freeze(self, handle: u32, cookie: u64) -> Self {
+        self.notification(
+            bc::CLEAR_FREEZE_NOTIFICATION,
+            "clear_freeze",
+            handle,
+            cookie,
+        )
+    }
+
+    /// `BC_FREEZE_NOTIFICATION_DONE`
+    pub fn freeze_done(self, cookie: u64) -> Self {
+        self.word(bc::FREEZE_NOTIFICATION_DONE)
+            .long(cookie)
+            .named(format!("freeze_done:{cookie:x}"))
+    }
+
     /// Appends another stream.
     pub fn also(mut self, other: &Bc) -> Self {
         self.bytes.extend_from_slice(&other.bytes);
