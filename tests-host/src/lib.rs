@@ -6,7 +6,7 @@
 //! std as it is, loom with `--features loom`, shuttle with `--features shuttle`. The tests lie
 //! beside it, one file for each part of the engine.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../core/mod.rs"]
 mod core;
 #[allow(dead_code, unused_imports, unused_macros)]

@@ -129,6 +129,11 @@ fn run(len: usize, steps: Vec<Step>, settled: bool) {
         );
     }
     settle(&mut ranges);
+    compare_free(&ranges, &model);
+}
+
+/// The free ranges are those of the model, also as a walk shows them.
+fn compare_free(ranges: &Ranges, model: &Model) {
     let free: Vec<_> = ranges
         .iter()
         .filter(|range| !range.2)
@@ -141,13 +146,13 @@ fn run(len: usize, steps: Vec<Step>, settled: bool) {
         .collect();
     assert_eq!(free, wanted);
     for least in [GRAIN, 5 * GRAIN] {
-        let seen = walk(&ranges, least, usize::MAX);
+        let seen = walk(ranges, least, usize::MAX);
         let mut large = free.clone();
         large.retain(|range| range.1 >= least);
         large.sort_by_key(|range| std::cmp::Reverse((range.1, range.0)));
         assert_eq!(seen, large);
         // In pieces, from the end of each range on, nothing is missed but what is too small.
-        let pieces = walk(&ranges, least, 3 * GRAIN);
+        let pieces = walk(ranges, least, 3 * GRAIN);
         let sum = |ranges: &[(usize, usize)]| ranges.iter().map(|range| range.1).sum::<usize>();
         assert!(sum(&pieces) <= sum(&large));
         assert!(sum(&pieces) + least * large.len() >= sum(&large));
