@@ -199,16 +199,19 @@ fn a_reader_passes_what_is_undecided() {
     holds_but_for_time::<Standing>("2x2 in the way, no time", script(in_the_way), All);
 }
 
+/// Only on a fine clock: elsewhere two multicasts get one stamp, and which comes first depends on the
+/// addresses of their records, so that what a reader does cannot be repeated as loom needs it.
 #[test]
 fn readers_beside_senders() {
     let one = with(racing(), vec![vec![Recv(0), Recv(0)]]);
-    holds_on_all_clocks("racing, a reader", &one, Preemptions(3));
+    let seen = holds::<Fine>("racing, a reader", script(one), Preemptions(3));
+    assert!(seen.pushes > 0 && seen.ties == 0);
     let two = with(
         racing(),
         vec![vec![Recv(0), Recv(0)], vec![Recv(1), Recv(1)]],
     );
-    holds::<Fine>("racing, two readers", script(two.clone()), Preemptions(2));
-    skewed("racing, two readers", script(two), Preemptions(2));
+    let seen = holds::<Fine>("racing, two readers", script(two), Preemptions(2));
+    assert!(seen.pushes > 0 && seen.ties == 0);
 }
 
 /// Two threads read one queue, as those of a Binder process do.
@@ -311,9 +314,8 @@ fn three_senders_two_queues() {
     holds::<Fine>("3x2 signal", script(signal.clone()), All);
     assert!(skewed("3x2 signal", script(signal), Preemptions(3)) > 0);
     let reads = with(racing(), vec![vec![Send(4, 3, vec![0]), Recv(0), Recv(0)]]);
-    let seen = holds::<Fine>("3x2 with a reader", script(reads.clone()), Preemptions(3));
+    let seen = holds::<Fine>("3x2 with a reader", script(reads), Preemptions(2));
     assert!(seen.pushes > 0, "nothing was pushed");
-    holds_but_for_time::<Standing>("3x2 with a reader", script(reads), Preemptions(3));
 }
 
 #[test]
