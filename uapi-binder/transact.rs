@@ -20,7 +20,6 @@ use super::{
     buffer::{
         Budget,
         Pages,
-        Place,
         Sizes, //
     },
     command::{
@@ -38,6 +37,7 @@ use super::{
         Looper,
         Serving, //
     },
+    envelope::Envelope,
     error::{
         Extended,
         Failure,
@@ -45,13 +45,11 @@ use super::{
     },
     freeze::{
         Frozen,
-        Note,
-        Outstanding, //
+        Note, //
     },
     references,
     references::Held,
     reply::Code,
-    scatter::FdPlaces,
     spam::Load,
     thread::Caller,
     Binder,
@@ -101,73 +99,8 @@ use crate::{
 use kernel::{
     cred::Credential,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
-    task::Task, //
+    sync::Arc, //
 };
-
-/// The personality's part of a message.
-pub(super) struct Envelope {
-    /// As the sender gave it.
-    pub(super) code: u32,
-    /// As the sender gave them.
-    pub(super) flags: u32,
-    /// Bytes of data and offsets, as the sender gave them.
-    pub(super) sizes: Sizes,
-    /// Where the security context of the sender lies in the slice.
-    pub(super) secctx: Option<u64>,
-    /// Leader of the calling process; none for one-ways and replies.
-    pub(super) sender: Option<ARef<Task>>,
-    /// The sending thread's user at the time of the send.
-    pub(super) euid: Uid,
-    /// Keeps the target in use until the buffer is freed.
-    pub(super) target: Option<Held>,
-    /// What the objects hold at the receiver.
-    pub(super) objects: KVec<Held>,
-    /// The files that are closed when the buffer is freed, by where their numbers are.
-    pub(super) arrays: KVVec<FdPlaces>,
-    /// The process that has these numbers, once it has read the message; by its leader.
-    pub(super) reader: Option<ARef<Task>>,
-    /// Room among the delivered buffers.
-    pub(super) place: Option<Place>,
-    /// It is not done, once it was taken.
-    pub(super) outstanding: Option<Outstanding>,
-    /// The thread that waits in the middle of the same chain of calls.
-    nested: Option<QueueId>,
-    /// What a one-way takes of the receiver.
-    load: Option<Load>,
-}
-
-impl Envelope {
-    /// The thread that is to get a nested call.
-    pub(super) fn nested(&self) -> Option<QueueId> {
-        self.nested
-    }
-
-    /// Whether the sender is to be told that it has sent a lot of one-ways.
-    pub(super) fn is_suspect(&self) -> bool {
-        self.load.as_ref().is_some_and(Load::is_suspect)
-    }
-
-    /// Whether it makes an older one-way pointless, if the receiver is frozen.
-    pub(super) fn updates(&self) -> bool {
-        self.flags & abi::TF_UPDATE_TXN != 0
-    }
-
-    /// Whether it makes `older` pointless, which waits at the same node: the same message of the same
-    /// process, except for its contents.
-    pub(super) fn supersedes(&self, older: &Self) -> bool {
-        let (Some(load), Some(before)) = (&self.load, &older.load) else {
-            return false;
-        };
-        self.updates()
-            && self.flags == older.flags
-            && self.code == older.code
-            && load.same_sender(before)
-    }
-}
 
 /// Gives each transaction its number; 0 is none.
 static NEXT_ID: Atomic<u32> = Atomic::new(1);
