@@ -14,7 +14,7 @@ use crate::kernel::Variant;
 use crate::ktap;
 use crate::programs;
 use crate::run::{read_lossy, Run};
-use crate::session::{Session, Trial};
+use crate::session::{patience, Session, Trial};
 
 /// What building Android's programs takes beyond what kernels need.
 pub const AOSP_PACKAGES: &[&str] = &["aidl", "googletest", "libc++-19-dev", "libc++abi-19-dev"];
@@ -134,13 +134,14 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
         binderfs: true,
         leaks: true,
         command,
-        seconds: 300,
+        seconds: 450,
     };
     let known = format!("{run} --stock {}", inside(&table));
     let stock = session.boot(&trial(Variant::Uml, Driver::Stock, known))?;
     take(session, "binder/uml/stock", &stock);
     for &variant in session.variants() {
-        let ours = session.boot(&trial(variant, Driver::Bus1, run.clone()))?;
+        let patient = format!("{run} --timeout {}", 90 * patience(variant));
+        let ours = session.boot(&trial(variant, Driver::Bus1, patient))?;
         let prefix = format!("binder/{}/bus1", variant.name());
         take(session, &prefix, &ours);
         let outcomes = [stock.out.join("outcomes"), ours.out.join("outcomes")];

@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
             binderfs: trial.binderfs,
             leaks: trial.leaks,
             command: trial.command.clone(),
-            limit: Duration::from_secs(trial.seconds),
+            limit: Duration::from_secs(trial.seconds) * patience(trial.variant),
         };
         guest.run(&job, line)
     }
@@ -117,4 +117,12 @@ pub fn driver_modules(ctx: &Ctx, tree: &Tree, driver: Driver) -> Result<Vec<Path
             .dir
             .join("bus1.ko")],
     })
+}
+
+/// How many times longer than the first a guest may take.
+pub fn patience(variant: Variant) -> u32 {
+    match variant {
+        Variant::Kasan => 4,
+        Variant::Uml | Variant::X86 => 1,
+    }
 }

@@ -18,6 +18,7 @@ use super::optional::figure;
 use crate::budget::Budget;
 use crate::expect::soon;
 use crate::raw::{Peer, KEEP};
+use crate::tap::is_slow;
 use crate::verdict::{check, equal, fails, skip, works, wrong, Verdict};
 
 cases! {
@@ -56,11 +57,6 @@ fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> Verdict<T> + Send) -> Verdi
 /// A peer that belongs to this user.
 fn peer_of(uid: u32) -> Verdict<Peer> {
     as_user(uid, Peer::open)
-}
-
-/// Whether the kernel looks so closely at what it does that the cases must do less.
-fn is_slow() -> bool {
-    std::env::var_os("BUS1_SLOW").is_some()
 }
 
 /// The peer that is sent to. On a slow kernel it takes less.
