@@ -133,7 +133,7 @@ impl Pot {
     /// limit it is if there is none. Who asks for nothing gets it.
     pub(super) fn find(
         &self,
-        seat: &Seat,
+        seat: Option<&Seat>,
         who: Principal,
         own: Part,
         (resource, amount): (Resource, u32),
@@ -143,7 +143,9 @@ impl Pot {
         }
         match self.source(who, own, amount) {
             None => Err(Level::Peer),
-            Some(Source::Free) if !seat.take(resource, amount) => Err(Level::User),
+            Some(Source::Free) if seat.is_some_and(|seat| !seat.take(resource, amount)) => {
+                Err(Level::User)
+            }
             Some(source) => Ok(source),
         }
     }

@@ -71,8 +71,6 @@ pub(crate) enum ChargeError {
     Over(OverLimit),
     /// No memory for the claim.
     NoMemory,
-    /// The receiver has ended.
-    Closed,
 }
 
 impl From<AllocError> for ChargeError {
@@ -128,9 +126,6 @@ type Gone = Option<RBTreeNode<Principal, Claim>>;
 impl Usage {
     /// Charges `need`, or changes nothing but the count of refusals. None if there is no claim yet.
     fn add(&mut self, who: Principal, need: Amounts) -> Result<Option<Sources>, ChargeError> {
-        let Some(seat) = &self.seat else {
-            return Err(ChargeError::Closed);
-        };
         let Some(claim) = self.claims.get(&who) else {
             return Ok(None);
         };
@@ -140,6 +135,7 @@ impl Usage {
         for resource in Resource::ALL {
             let amount = need.get(resource);
             let pot = &self.pots[resource as usize];
+            let seat = self.seat.as_ref();
             match pot.find(seat, who, claim.part(resource), (resource, amount)) {
                 Ok(source) => {
                     sources.set(resource, source);
@@ -154,14 +150,21 @@ impl Usage {
             }
         }
         if let Some((resource, level)) = refused {
-            for taken in Resource::ALL {
-                seat.give(taken, borrowed.get(taken));
-            }
+            self.give(borrowed);
             let over = self.refuse(who, need, resource, level);
             return Err(ChargeError::Over(over));
         }
         self.grant(who, need, sources);
         Ok(Some(sources))
+    }
+
+    /// Gives the user back what was taken, unless all was given back already.
+    fn give(&self, borrowed: Amounts) {
+        if let Some(seat) = &self.seat {
+            for resource in Resource::ALL {
+                seat.give(resource, borrowed.get(resource));
+            }
+        }
     }
 
     /// Notes a refusal.
@@ -323,7 +326,7 @@ impl Account {
     }
 
     /// Gives back what is booked and borrowed of the user: the receiver has ended, and what it still
-    /// holds is nobody's limit any more. Charges nothing from now on.
+    /// holds, or what somebody is about to send to it, is its user's no more.
     pub(crate) fn close(&self) {
         let seat = {
             let mut usage = self.usage.lock();

@@ -79,8 +79,6 @@ pub(crate) struct Dead;
 pub(crate) enum ReserveError {
     /// The receiver has no pool.
     NoPool,
-    /// The receiver has ended.
-    Dead,
     /// A limit of the receiver.
     OverLimit(OverLimit),
     /// The pool has no room, or no memory.
@@ -92,7 +90,6 @@ impl From<ChargeError> for ReserveError {
         match error {
             ChargeError::Over(over) => Self::OverLimit(over),
             ChargeError::NoMemory => Self::Pool(PoolError::NoMemory),
-            ChargeError::Closed => Self::Dead,
         }
     }
 }

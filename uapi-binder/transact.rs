@@ -527,7 +527,6 @@ fn answer(
 impl From<ReserveError> for Failure {
     fn from(error: ReserveError) -> Self {
         match error {
-            ReserveError::Dead => Failure::died(),
             ReserveError::NoPool => Failure::dead(ESRCH),
             ReserveError::OverLimit(_) => Failure::failed(ENOSPC),
             ReserveError::Pool(PoolError::TooLarge | PoolError::NoSpace) => Failure::failed(ENOSPC),

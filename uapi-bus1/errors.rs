@@ -37,7 +37,6 @@ pub(super) fn charge(error: ChargeError) -> Error {
     match error {
         ChargeError::Over(over) => over_limit(over),
         ChargeError::NoMemory => ENOMEM,
-        ChargeError::Closed => EHOSTUNREACH,
     }
 }
 
@@ -61,7 +60,7 @@ pub(super) fn reserve(error: ReserveError) -> Error {
         ReserveError::Pool(PoolError::NoSpace) => EXFULL,
         ReserveError::Pool(PoolError::NoMemory) => ENOMEM,
         // Every peer has a pool from the moment it can be found.
-        ReserveError::Dead | ReserveError::NoPool => EHOSTUNREACH,
+        ReserveError::NoPool => EHOSTUNREACH,
     }
 }
 

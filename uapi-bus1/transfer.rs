@@ -32,8 +32,7 @@ use crate::{
         personality::Via,
         quota::{
             Account,
-            Amounts,
-            ChargeError, //
+            Amounts, //
         }, //
     },
     shim::{
@@ -88,10 +87,7 @@ fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
             ..Amounts::NONE
         },
     )
-    .map_err(|error| match error {
-        ChargeError::Closed => ESHUTDOWN,
-        other => errors::charge(other),
-    })?;
+    .map_err(errors::charge)?;
     let strong = match Node::strong_to(node, other.peer().anchor(), Via::Any) {
         Ok(strong) => strong,
         Err(LinkError::Dead) => return Ok(abi::HANDLE_INVALID),
