@@ -156,6 +156,7 @@ impl Pot {
 
     /// Adds to the part of a claim that `source` says.
     pub(super) fn grant(&mut self, source: Source, own: &mut Part, amount: u32) {
+        let before = self.holders;
         let (own, total, holders) = self.part(source, own);
         let first = *own == 0;
         *own += amount;
@@ -165,11 +166,14 @@ impl Pot {
             self.borrowed += amount;
         }
         self.peak = self.peak.max(self.held());
-        self.count_holders();
+        if self.holders != before {
+            self.count_holders();
+        }
     }
 
     /// Takes it off again.
     pub(super) fn release(&mut self, source: Source, own: &mut Part, amount: u32) {
+        let before = self.holders;
         let (own, total, holders) = self.part(source, own);
         *own -= amount;
         *total -= amount;
@@ -177,7 +181,9 @@ impl Pot {
         if source == Source::Free {
             self.borrowed -= amount;
         }
-        self.count_holders();
+        if self.holders != before {
+            self.count_holders();
+        }
     }
 
     fn part<'a>(

@@ -217,11 +217,15 @@ impl Usage {
                 seat.give(resource, amount);
             }
         }
-        if !claim.is_idle() {
-            return None;
+        if claim.is_idle() {
+            self.idle += 1;
         }
-        self.idle += 1;
-        if self.idle <= IDLE_CLAIMS {
+        self.trim(who)
+    }
+
+    /// Takes the claim of `who` out if nothing is held by it and there are enough of these.
+    fn trim(&mut self, who: Principal) -> Gone {
+        if self.idle <= IDLE_CLAIMS || !self.claims.get(&who)?.is_idle() {
             return None;
         }
         self.idle -= 1;
@@ -281,9 +285,20 @@ impl Account {
 
     fn add(&self, who: Principal, need: Amounts) -> Result<Sources, ChargeError> {
         loop {
-            // By itself, so that the lock is free when a claim has to be made.
-            let added = self.usage.lock().add(who, need)?;
-            if let Some(sources) = added {
+            // By itself, so that the lock is free when a claim has to be made, or is dropped.
+            let (added, gone) = {
+                let mut usage = self.usage.lock();
+                let added = usage.add(who, need);
+                // Who is refused leaves no claim behind, however many come.
+                let gone = if added.is_err() {
+                    usage.trim(who)
+                } else {
+                    None
+                };
+                (added, gone)
+            };
+            drop(gone);
+            if let Some(sources) = added? {
                 return Ok(sources);
             }
             let claim = reserve_node()?.into_node(who, Claim::default());
@@ -355,6 +370,12 @@ impl Account {
             *report.used.get_mut(resource) = standing.reserved + standing.free;
         }
         report
+    }
+
+    /// How many claims there are, for tests.
+    #[cfg(any(bus1_kunit, bus1_host))]
+    pub(crate) fn claims(&self) -> usize {
+        self.usage.lock().claims.iter().count()
     }
 
     fn release(&self, who: Principal, amounts: Amounts, sources: Sources) {

@@ -166,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_nothing_leaves_no_claim_behind() -> Result<(), Failed> {
+        let account = account(slices(4))?;
+        let all = Account::charge(&account, A, slices(4)).map_err(|_| Failed)?;
+        for user in 100..200 {
+            assert!(refused(&account, Principal::user(user), slices(1)).is_some());
+        }
+        assert!(account.claims() <= 17);
+        drop(all);
+        for user in 200..300 {
+            assert!(Account::charge(&account, Principal::user(user), slices(1)).is_ok());
+        }
+        assert!(account.claims() <= 17);
+        Ok(())
+    }
+
+    #[test]
     fn a_limit_below_use_grants_nothing_until_use_drops() -> Result<(), Failed> {
         let account = account(slices(9))?;
         let mut charge = Account::charge(&account, A, slices(8)).map_err(|_| Failed)?;
