@@ -202,16 +202,12 @@ impl<P: Personality> Inbox<P> {
         state.place = Place::Fifo(id.index);
         state.body = Some(body);
         state.when = when;
-        let mut told = false;
         match self.slot(id.index) {
-            Some(queue) => {
-                told = queue.told();
-                queue.append(entry);
-            }
+            Some(queue) => queue.append(entry),
             // The callers looked the queue up under this very hold of the lock.
             None => debug_assert!(false),
         }
-        self.arrived(id, when, told)
+        self.arrived(id, when)
     }
 
     /// Stages `body` as an undecided entry; `spot` is its memory. Nobody is woken yet.
@@ -336,13 +332,10 @@ impl<P: Personality> Inbox<P> {
         }
         queue.set_due();
         Counter::Queued.count();
-        // Whether it was readable before does not tell: since the commit it counts as readable for
-        // this very entry, while who looked before that saw nothing, and may be asleep.
-        P::ready(&mut Dispatch { inbox: self }, id, false)
+        P::ready(&mut Dispatch { inbox: self }, id)
     }
 
-    /// `told` is what the queue said before the entry was in it.
-    fn arrived(&mut self, id: QueueId, when: When, told: bool) -> P::Wake {
+    fn arrived(&mut self, id: QueueId, when: When) -> P::Wake {
         Counter::Queued.count();
         if when == When::Later {
             return P::Wake::default();
@@ -350,7 +343,7 @@ impl<P: Personality> Inbox<P> {
         match self.slot(id.index) {
             Some(queue) => {
                 queue.set_due();
-                P::ready(&mut Dispatch { inbox: self }, id, told)
+                P::ready(&mut Dispatch { inbox: self }, id)
             }
             None => P::Wake::default(),
         }

@@ -74,8 +74,9 @@ pub(crate) trait Personality: Sized + 'static {
 
     /// `queue` got something to read now: takes the waiter off its list. Under the inbox lock.
     ///
-    /// `was_readable` tells that there was something before, so that pollers know already.
-    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId, was_readable: bool) -> Self::Wake;
+    /// Asked for each entry, also if there was something to read before: who queued that may have been
+    /// stopped before it woke anybody.
+    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId) -> Self::Wake;
 
     /// The answer to a call of `queue`'s reader, or its failure, is being queued: `parent` is what
     /// the reader was serving when it called. Under the inbox lock.

@@ -270,10 +270,8 @@ impl Bell {
 /// What the suites look at in an inbox.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// How often a queue became readable.
+    /// How often a queue got something to read.
     pub(crate) ready: u32,
-    /// How often of that its reader knew already.
-    pub(crate) again: u32,
     /// The last queue that became so.
     pub(crate) at: Option<QueueId>,
     /// Who is to be woken then.
@@ -356,10 +354,9 @@ impl Personality for T {
         new.part == parked.part + 10
     }
 
-    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId, known: bool) -> Self::Wake {
+    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId) -> Self::Wake {
         let seen = view.part();
         seen.ready += 1;
-        seen.again += u32::from(known);
         seen.at = Some(queue);
         seen.bell.clone()
     }

@@ -186,7 +186,7 @@ impl Personality for Native {
         false
     }
 
-    fn ready(view: &mut Dispatch<'_, Self>, _queue: QueueId, _was_readable: bool) -> Self::Wake {
+    fn ready(view: &mut Dispatch<'_, Self>, _queue: QueueId) -> Self::Wake {
         // Every sender wakes. One that was first, and is stopped between its unlock and its wake-up,
         // must not keep the messages of others from being read.
         Some(view.part().clone())

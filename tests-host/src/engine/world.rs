@@ -158,9 +158,8 @@ impl<C: Clock> Personality for Bus<C> {
         new.part.from == parked.part.from
     }
 
-    /// Relies on what the engine says: who made the queue readable has woken its reader.
-    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId, was_readable: bool) {
-        if let (Some(bed), false) = (view.queue(queue), was_readable) {
+    fn ready(view: &mut Dispatch<'_, Self>, queue: QueueId) {
+        if let Some(bed) = view.queue(queue) {
             bed.asleep = false;
         }
     }

@@ -125,17 +125,12 @@ impl<C: Clock> Personality for World<C> {
         false
     }
 
-    /// Relies on what the engine says: who made the queue readable has woken its reader.
-    fn ready(
-        view: &mut Dispatch<'_, Self>,
-        _: QueueId,
-        was_readable: bool,
-    ) -> Option<thread::Thread> {
+    fn ready(view: &mut Dispatch<'_, Self>, _: QueueId) -> Option<thread::Thread> {
         let waiter = view.part();
-        if was_readable || !std::mem::take(&mut waiter.asleep) {
-            None
-        } else {
+        if std::mem::take(&mut waiter.asleep) {
             waiter.reader.clone()
+        } else {
+            None
         }
     }
 
