@@ -103,7 +103,7 @@ flock -n 9 || { say "waiting for another build"; flock 9; }
 
 fetch
 # What every object is made from; what only some are made from, make knows.
-key=$({ echo "$tarball_sha256"; cat "$here/sources.sh" "$here/aosp.mk" \
+key=$({ echo "$tarball_sha256"; cat "$here/sources.sh" "$here/aosp.mk" "$here/build.sh" \
 	"$(command -v aidl)"; find "$here/compat" -type f -exec cat {} +
 	"$CXX" --version; } | sha256sum | cut -c 1-16)
 work=$cache/$key
@@ -118,11 +118,16 @@ os=$work/src/frameworks/native/libs/binder/aidl/android/os
 generate "$work/src/frameworks/native/libs/binder/aidl" "$work/gen" \
 	"$os/ConnectionInfo.aidl" "$os/IClientCallback.aidl" "$os/IServiceCallback.aidl" \
 	"$os/IServiceManager.aidl" "$os/ServiceDebugInfo.aidl"
-generate "$here/demo" "$work/gen-demo" \
-	"$here/demo/bus1/demo/ICallback.aidl" "$here/demo/bus1/demo/IEcho.aidl"
+# The folder is kept, and another checkout may build in it the next time: make must
+# not remember where this one lies.
+rm -rf "$work/ours"
+mkdir "$work/ours"
+cp -Rp "$here/demo" "$here/compat" "$work/ours/"
+generate "$work/ours/demo" "$work/gen-demo" \
+	"$work/ours/demo/bus1/demo/ICallback.aidl" "$work/ours/demo/bus1/demo/IEcho.aidl"
 say "compiling (log: $work/make.log)"
 make -j"${JOBS:-2}" -f "$here/aosp.mk" SRC="$work/src" GEN="$work/gen" \
-	GEN_DEMO="$work/gen-demo" OUT="$work/out" DEMO="$here/demo" COMPAT="$here/compat" \
+	GEN_DEMO="$work/gen-demo" OUT="$work/out" DEMO="$work/ours/demo" COMPAT="$work/ours/compat" \
 	GOOGLETEST="$googletest" >"$work/make.log" 2>&1 9>&- || {
 	grep -m 20 -E 'error|undefined' "$work/make.log" >&2 || tail -n 20 "$work/make.log" >&2
 	die "the build failed, see $work/make.log"
