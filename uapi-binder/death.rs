@@ -22,6 +22,10 @@
 use super::{
     references,
     reply::Code,
+    requests::{
+        oldest_told,
+        RequestKey, //
+    },
     thread::Caller,
     Binder,
     BinderPeer,
@@ -40,14 +44,6 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Names a request in its proc. Requests with one cookie are in the order of their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct DeathKey {
-    /// The program's value.
-    pub(super) cookie: u64,
-    number: u64,
-}
-
 /// How far a request has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -57,6 +53,16 @@ enum Phase {
     Delivered(u64),
     /// And answered.
     Done,
+}
+
+impl Request {
+    /// As the how many-th it was told, while it waits for the answer.
+    fn told(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Delivered(told) => Some(told),
+            _ => None,
+        }
+    }
 }
 
 struct Request {
@@ -69,7 +75,7 @@ struct Request {
 
 /// The requests of a proc.
 pub(super) struct Deaths {
-    requests: RBTree<DeathKey, Request>,
+    requests: RBTree<RequestKey, Request>,
     /// Requests made so far.
     made: u64,
     /// Deaths told so far.
@@ -114,14 +120,11 @@ pub(super) fn request(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
 }
 
 /// Makes a request with all the memory that it will need.
-fn enlist(peer: &BinderPeer, cookie: u64) -> Result<(DeathKey, Arc<Watch<Binder>>)> {
+fn enlist(peer: &BinderPeer, cookie: u64) -> Result<(RequestKey, Arc<Watch<Binder>>)> {
     let spare = Spare::new(peer.anchor())?;
     let mut deaths = peer.part().deaths.lock();
     deaths.made += 1;
-    let key = DeathKey {
-        cookie,
-        number: deaths.made,
-    };
+    let key = RequestKey::new(cookie, deaths.made);
     let watch = Watch::new(peer.anchor(), Watched::Death(key))?;
     let request = Request {
         watch: watch.clone(),
@@ -136,7 +139,7 @@ fn enlist(peer: &BinderPeer, cookie: u64) -> Result<(DeathKey, Arc<Watch<Binder>
 }
 
 /// A reference went with its last count; its request goes without a word.
-pub(super) fn forget(peer: &BinderPeer, key: DeathKey) {
+pub(super) fn forget(peer: &BinderPeer, key: RequestKey) {
     let request = peer.part().deaths.lock().requests.remove(&key);
     drop(request);
 }
@@ -178,7 +181,7 @@ pub(super) fn clear(caller: &mut Caller<'_>, desc: u32, cookie: u64) {
 }
 
 /// A watch was read: the cookie to tell, unless the request is gone.
-pub(super) fn deliver(peer: &BinderPeer, key: DeathKey) -> Option<u64> {
+pub(super) fn deliver(peer: &BinderPeer, key: RequestKey) -> Option<u64> {
     let mut deaths = peer.part().deaths.lock();
     deaths.told += 1;
     let told = deaths.told;
@@ -191,7 +194,7 @@ pub(super) fn deliver(peer: &BinderPeer, key: DeathKey) -> Option<u64> {
 pub(super) fn done(caller: &mut Caller<'_>, cookie: u64) {
     let confirmed = {
         let mut deaths = caller.peer.part().deaths.lock();
-        let Some(key) = oldest_delivered(&deaths.requests, cookie) else {
+        let Some(key) = oldest_told(&deaths.requests, cookie, Request::told) else {
             return;
         };
         let Some(request) = deaths.requests.get_mut(&key) else {
@@ -207,24 +210,6 @@ pub(super) fn done(caller: &mut Caller<'_>, cookie: u64) {
     if let Some(request) = confirmed {
         post_cleared(caller, request.spare, cookie);
     }
-}
-
-fn oldest_delivered(requests: &RBTree<DeathKey, Request>, cookie: u64) -> Option<DeathKey> {
-    let mut oldest: Option<(u64, DeathKey)> = None;
-    let mut from = DeathKey { cookie, number: 0 };
-    while let Some(cursor) = requests.cursor_lower_bound(&from) {
-        let (key, request) = cursor.current();
-        if key.cookie != cookie {
-            break;
-        }
-        if let Phase::Delivered(told) = request.phase {
-            if oldest.is_none_or(|(first, _)| told < first) {
-                oldest = Some((told, *key));
-            }
-        }
-        from.number = key.number + 1;
-    }
-    oldest.map(|(_, key)| key)
 }
 
 /// Confirms to the calling thread if it is a looper, else to any thread of the proc.

@@ -24,6 +24,10 @@
 use super::{
     references,
     reply::Return,
+    requests::{
+        oldest_told,
+        RequestKey, //
+    },
     Binder,
     BinderPeer,
     Watched, //
@@ -43,14 +47,6 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Names a request in its proc. Requests with one cookie are in the order of their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FreezeKey {
-    /// The program's value.
-    pub(super) cookie: u64,
-    number: u64,
-}
-
 /// How far a request has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -58,6 +54,16 @@ enum Phase {
     Idle,
     /// BR_FROZEN_BINDER was read, as the n-th.
     Delivered(u64),
+}
+
+impl Request {
+    /// As the how many-th it was told, while it waits for the answer.
+    fn told(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Delivered(told) => Some(told),
+            _ => None,
+        }
+    }
 }
 
 struct Request {
@@ -90,7 +96,7 @@ fn is_alive(node: &Node<Binder>) -> bool {
 
 /// The requests of a proc.
 pub(super) struct Freezes {
-    requests: RBTree<FreezeKey, Request>,
+    requests: RBTree<RequestKey, Request>,
     /// Requests made so far.
     made: u64,
     /// News read so far.
@@ -119,7 +125,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn of(node: &Node<Binder>, holder: &BinderPeer, key: FreezeKey) -> Self {
+    fn of(node: &Node<Binder>, holder: &BinderPeer, key: RequestKey) -> Self {
         Self {
             ptr: node.part().ptr,
             holder: holder.anchor().id(),
@@ -132,7 +138,7 @@ impl Place {
 #[derive(Clone)]
 pub(super) struct Listener {
     holder: Arc<Anchor<Binder>>,
-    key: FreezeKey,
+    key: RequestKey,
 }
 
 /// The requests of others about the nodes of a proc.
@@ -164,13 +170,10 @@ pub(super) fn request(peer: &Arc<BinderPeer>, desc: u32, cookie: u64) -> Result 
 }
 
 /// Makes a request with all the memory that it will need.
-fn enlist(peer: &BinderPeer, node: &Arc<Node<Binder>>, cookie: u64) -> Result<FreezeKey> {
+fn enlist(peer: &BinderPeer, node: &Arc<Node<Binder>>, cookie: u64) -> Result<RequestKey> {
     let mut freezes = peer.part().freezes.lock();
     freezes.made += 1;
-    let key = FreezeKey {
-        cookie,
-        number: freezes.made,
-    };
+    let key = RequestKey::new(cookie, freezes.made);
     let request = Request {
         watch: Watch::new(peer.anchor(), Watched::Freeze(key))?,
         node: node.clone(),
@@ -185,7 +188,7 @@ fn enlist(peer: &BinderPeer, node: &Arc<Node<Binder>>, cookie: u64) -> Result<Fr
 }
 
 /// Tells the owner of `node`, if it lives, where the request is.
-fn listen(peer: &BinderPeer, node: &Node<Binder>, key: FreezeKey) -> Result {
+fn listen(peer: &BinderPeer, node: &Node<Binder>, key: RequestKey) -> Result {
     let Some(owner) = node.owner().live() else {
         return Ok(());
     };
@@ -201,7 +204,7 @@ fn listen(peer: &BinderPeer, node: &Node<Binder>, key: FreezeKey) -> Result {
 }
 
 /// The opposite of [`listen`].
-fn unlisten(peer: &BinderPeer, node: &Node<Binder>, key: FreezeKey) {
+fn unlisten(peer: &BinderPeer, node: &Node<Binder>, key: RequestKey) {
     if let Some(owner) = node.owner().live() {
         let place = Place::of(node, peer, key);
         let entry = owner.part().listeners.lock().remove_node(&place);
@@ -210,7 +213,7 @@ fn unlisten(peer: &BinderPeer, node: &Node<Binder>, key: FreezeKey) {
 }
 
 /// Queues the notice of a request, or takes it back, as is due now.
-fn refresh(peer: &BinderPeer, key: FreezeKey) {
+fn refresh(peer: &BinderPeer, key: RequestKey) {
     let freezes = peer.part().freezes.lock();
     let Some(request) = freezes.requests.get(&key) else {
         return;
@@ -247,7 +250,7 @@ pub(super) fn tell(owner: &BinderPeer) {
 }
 
 /// A reference went with its last count; its request goes without a word.
-pub(super) fn forget(peer: &BinderPeer, key: FreezeKey) {
+pub(super) fn forget(peer: &BinderPeer, key: RequestKey) {
     let request = peer.part().freezes.lock().requests.remove(&key);
     if let Some(request) = request {
         unlisten(peer, &request.node, key);
@@ -280,7 +283,7 @@ pub(super) fn clear(peer: &BinderPeer, desc: u32, cookie: u64) -> Result {
 }
 
 /// The notice of a request was read: what to tell, unless that is nothing by now.
-pub(super) fn deliver(peer: &BinderPeer, key: FreezeKey) -> Option<Return> {
+pub(super) fn deliver(peer: &BinderPeer, key: RequestKey) -> Option<Return> {
     let mut freezes = peer.part().freezes.lock();
     freezes.told += 1;
     let told = freezes.told;
@@ -307,7 +310,7 @@ pub(super) fn deliver(peer: &BinderPeer, key: FreezeKey) -> Option<Return> {
 pub(super) fn done(peer: &BinderPeer, cookie: u64) -> Result {
     let key = {
         let mut freezes = peer.part().freezes.lock();
-        let key = oldest_delivered(&freezes.requests, cookie).ok_or(EINVAL)?;
+        let key = oldest_told(&freezes.requests, cookie, Request::told).ok_or(EINVAL)?;
         if let Some(request) = freezes.requests.get_mut(&key) {
             request.phase = Phase::Idle;
         }
@@ -315,24 +318,6 @@ pub(super) fn done(peer: &BinderPeer, cookie: u64) -> Result {
     };
     refresh(peer, key);
     Ok(())
-}
-
-fn oldest_delivered(requests: &RBTree<FreezeKey, Request>, cookie: u64) -> Option<FreezeKey> {
-    let mut oldest: Option<(u64, FreezeKey)> = None;
-    let mut from = FreezeKey { cookie, number: 0 };
-    while let Some(cursor) = requests.cursor_lower_bound(&from) {
-        let (key, request) = cursor.current();
-        if key.cookie != cookie {
-            break;
-        }
-        if let Phase::Delivered(told) = request.phase {
-            if oldest.is_none_or(|(first, _)| told < first) {
-                oldest = Some((told, *key));
-            }
-        }
-        from.number = key.number + 1;
-    }
-    oldest.map(|(_, key)| key)
 }
 
 /// Takes all requests, and forgets who listens; used when the proc is gone.

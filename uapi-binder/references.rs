@@ -17,13 +17,12 @@ use super::{
         Strength, //
     },
     death,
-    death::DeathKey,
     listen,
-    listen::FreezeKey,
     refs::{
         DescTable,
         First, //
     },
+    requests::RequestKey,
     Binder,
     BinderPeer, //
 };
@@ -80,9 +79,9 @@ pub(super) struct Ref {
     /// What BC_INCREFS took.
     soft: Option<Soft<Binder>>,
     /// The death request, if there is one.
-    pub(super) death: Option<DeathKey>,
+    pub(super) death: Option<RequestKey>,
     /// The freeze request, if there is one.
-    pub(super) freeze: Option<FreezeKey>,
+    pub(super) freeze: Option<RequestKey>,
 }
 
 impl Ref {
