@@ -43,12 +43,12 @@ fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
 }
 
 /// What the native program does under load, each by its name in the report: the
-/// order of messages; destruction against handles on their way, in about a minute;
-/// the end of 10,000 nodes with 100,000 handles.
-const STRESSES: &[(&str, &str)] = &[
-    ("order", "--order-stress 10"),
-    ("races", "--death-races 20000"),
-    ("deaths", "--mass-death 10000 10"),
+/// order of messages; destruction against handles on their way, with the thorough
+/// search in about a minute; the end of 10,000 nodes with 100,000 handles.
+const STRESSES: &[(&str, &str, &str)] = &[
+    ("order", "--order-stress 4", "--order-stress 10"),
+    ("races", "--death-races 2000", "--death-races 20000"),
+    ("deaths", "--mass-death 10000 10", "--mass-death 10000 10"),
 ];
 
 /// Conformance of the native interface, every example as a user runs it, and some
@@ -62,6 +62,7 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         .map(|path| inside(path))
         .collect();
     let each = each_must_succeed(&examples);
+    let thorough = session.thorough();
     for &variant in session.variants() {
         // On the others the cases do less themselves.
         let (stresses, pace) = match variant {
@@ -70,7 +71,10 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         };
         let stress: String = stresses
             .iter()
-            .map(|(name, args)| format!("{tests} {args} >/mnt/out/{name}\n"))
+            .map(|(name, short, long)| {
+                let args = if thorough { long } else { short };
+                format!("{tests} {args} >/mnt/out/{name}\n")
+            })
             .collect();
         let boot = session.boot(&Trial {
             name: "native",
@@ -89,7 +93,7 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         session
             .report
             .take(&format!("{prefix}/examples"), &ktap::program(&examples));
-        for (name, _) in stresses {
+        for (name, ..) in stresses {
             let output = read_lossy(&boot.out.join(name)).unwrap_or_default();
             session
                 .report
@@ -156,12 +160,16 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
     deep_calls(session, &program)
 }
 
-/// A chain of 5,000 nested calls that loses both ends, and a shorter one on the C
-/// driver, which answer the same. They have guests of their own: thousands of threads
-/// take the memory.
+/// A long chain of nested calls that loses both ends, and one on the C driver, which
+/// answer the same. They have guests of their own: thousands of threads take the memory.
 fn deep_calls(session: &mut Session<'_>, program: &Path) -> Result<()> {
     let mut outcomes = Vec::new();
-    for (driver, links) in [(Driver::Stock, 1000), (Driver::Bus1, 5000)] {
+    let (short, long) = if session.thorough() {
+        (1000, 5000)
+    } else {
+        (200, 1000)
+    };
+    for (driver, links) in [(Driver::Stock, short), (Driver::Bus1, long)] {
         let command = format!(
             "{} --dir /dev/binderfs --only dp_both_ends_die --links {links} --timeout 280 --outcomes /mnt/out/outcomes",
             inside(program)

@@ -71,6 +71,10 @@ enum Task {
         /// which takes far longer; CI does.
         #[arg(long, conflicts_with = "kernel")]
         kasan: bool,
+        /// Search as far as the proofs say: more schedules, races and deeper
+        /// chains, for a quarter of an hour more; CI does.
+        #[arg(long)]
+        thorough: bool,
         /// Use this built UML tree instead of building kernels.
         #[arg(long, value_name = "PATH")]
         kernel: Option<PathBuf>,
@@ -125,9 +129,17 @@ fn run(task: Task) -> Result<bool> {
             suites,
             verbose,
             kasan,
+            thorough,
             kernel,
-        } => alone(kernel, |ctx| test(ctx, &suites, verbose, kasan)),
-        Task::Lint => alone(None, |ctx| test(ctx, &[Suite::Lint], true, false)),
+        } => alone(kernel, |ctx| {
+            let session = Session::new(ctx, Report::new(verbose));
+            let session = session.with_kasan(kasan).with_thorough(thorough);
+            Ok(test(session, &suites))
+        }),
+        Task::Lint => alone(None, |ctx| {
+            let session = Session::new(ctx, Report::new(true));
+            Ok(test(session, &[Suite::Lint]))
+        }),
         Task::Demo { kernel } => alone(kernel, demo::run),
         Task::Bench { quick: _, kernel } => alone(kernel, bench::quick),
         Task::Shell { kernel } => alone(kernel, shell),
@@ -148,8 +160,7 @@ fn alone(kernel: Option<PathBuf>, task: impl FnOnce(&Ctx) -> Result<bool>) -> Re
 
 /// Runs suites one after the other; what cannot be run at all counts as a failure
 /// and does not keep the others from running.
-fn test(ctx: &Ctx, suites: &[Suite], verbose: bool, kasan: bool) -> Result<bool> {
-    let mut session = Session::new(ctx, Report::new(verbose)).with_kasan(kasan);
+fn test(mut session: Session<'_>, suites: &[Suite]) -> bool {
     let suites = if suites.is_empty() {
         suite::ALL
     } else {
@@ -162,7 +173,7 @@ fn test(ctx: &Ctx, suites: &[Suite], verbose: bool, kasan: bool) -> Result<bool>
                 .fail(&format!("{suite:?}").to_lowercase(), &format!("{err:#}"));
         }
     }
-    Ok(session.report.finish())
+    session.report.finish()
 }
 
 fn shell(ctx: &Ctx) -> Result<bool> {

@@ -22,6 +22,7 @@ pub struct Session<'a> {
     /// Where verdicts go.
     pub report: Report,
     kasan: bool,
+    thorough: bool,
     guests: Vec<Uml<'a>>,
 }
 
@@ -50,6 +51,7 @@ impl<'a> Session<'a> {
             ctx,
             report,
             kasan: false,
+            thorough: false,
             guests: Vec::new(),
         }
     }
@@ -57,6 +59,20 @@ impl<'a> Session<'a> {
     /// The same, and the guest with KASAN as the second, if `yes`.
     pub fn with_kasan(self, yes: bool) -> Self {
         Self { kasan: yes, ..self }
+    }
+
+    /// The same with the wide bounds, if `yes`.
+    pub fn with_thorough(self, yes: bool) -> Self {
+        Self {
+            thorough: yes,
+            ..self
+        }
+    }
+
+    /// Whether random and bounded searches go as far as `docs/proofs.md` says, or
+    /// only as far as ten minutes for all suites allow.
+    pub fn thorough(&self) -> bool {
+        self.thorough
     }
 
     /// The UML guests of this run: with `--kernel`, the user's only.
