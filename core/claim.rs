@@ -118,6 +118,10 @@ impl Pot {
         if self.share.is_plain() {
             return fits(self.held(), self.share.limit()).then_some(Source::Limit);
         }
+        if self.share.is_halves() {
+            let half = self.share.fair(self.free, own.free, 1);
+            return fits(own.free, half).then_some(Source::Limit);
+        }
         // The receiver itself has no part in what is promised to others.
         if who == Principal::OWN {
             return (amount <= self.share.free(self.free)).then_some(Source::Free);

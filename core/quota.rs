@@ -253,6 +253,17 @@ impl Account {
     /// Makes one that holds nothing, of the user whose seat it is, and books its reserves there.
     pub(crate) fn new(seat: Seat, limits: Limits) -> Result<Arc<Self>, AllocError> {
         let pots = Resource::ALL.map(|resource| Pot::new(share_of(&seat, limits, resource)));
+        Self::with_pots(seat, pots)
+    }
+
+    /// The same, shared by the rule of 2016: half of what is left to whoever asks.
+    #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
+    pub(crate) fn of_2016(seat: Seat, limits: Limits) -> Result<Arc<Self>, AllocError> {
+        let pots = Resource::ALL.map(|resource| Pot::new(Share::halves(limits.get(resource))));
+        Self::with_pots(seat, pots)
+    }
+
+    fn with_pots(seat: Seat, pots: [Pot; 4]) -> Result<Arc<Self>, AllocError> {
         let usage = Usage {
             pots,
             claims: RBTree::new(),
@@ -328,7 +339,7 @@ impl Account {
                 return None;
             }
             let reserve = if unbound { limit / 2 } else { booked };
-            Some(Share::new(limit, reserve, least(resource)))
+            Some(old.resized(limit, reserve, least(resource)))
         });
         if shares.iter().any(Option::is_none) {
             return Err(AboveBooking);

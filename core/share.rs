@@ -29,10 +29,22 @@ const HARMONIC_HOLDERS: u32 = 65536;
 /// The least that a cap grants, so that it is worth having: one of what is counted, or these bytes.
 pub(crate) const BYTES_LEAST: u32 = 512;
 
+/// By what a request is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// The limit alone.
+    Plain,
+    /// The caps, and a fair part of what is free.
+    Fair,
+    /// Half of what is left, as in 2016.
+    #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
+    Halves,
+}
+
 /// The rule for one resource of one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    plain: bool,
+    rule: Rule,
     limit: u32,
     reserve: u32,
     flat: u32,
@@ -45,7 +57,7 @@ impl Share {
     /// First come, first served, up to `limit`.
     pub(crate) fn plain(limit: u32) -> Self {
         Self {
-            plain: true,
+            rule: Rule::Plain,
             limit,
             reserve: 0,
             flat: 0,
@@ -68,7 +80,7 @@ impl Share {
         let flat_holders = FLAT_HOLDERS.min(reserve / 2 / flat);
         let harmonic = reserve - flat_holders * flat;
         Self {
-            plain: false,
+            rule: Rule::Fair,
             limit,
             reserve,
             flat,
@@ -78,9 +90,37 @@ impl Share {
         }
     }
 
+    /// Gives whoever asks up to half of what is left to it, and promises nothing: the rule of 2016,
+    /// by which enough senders together shut everybody out. For tests that show what that means.
+    #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
+    pub(crate) fn halves(limit: u32) -> Self {
+        Self {
+            rule: Rule::Halves,
+            ..Self::plain(limit)
+        }
+    }
+
     /// Whether there is nothing to it but the limit.
     pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+        self.rule == Rule::Plain
+    }
+
+    /// Whether it is that of 2016.
+    pub(crate) fn is_halves(&self) -> bool {
+        match self.rule {
+            #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
+            Rule::Halves => true,
+            Rule::Plain | Rule::Fair => false,
+        }
+    }
+
+    /// The same rule for another limit, of which `reserve` is promised if it promises anything.
+    pub(crate) fn resized(&self, limit: u32, reserve: u32, least: u32) -> Self {
+        if self.is_halves() {
+            Self { limit, ..*self }
+        } else {
+            Self::new(limit, reserve, least)
+        }
     }
 
     /// How much there may be in all.

@@ -9,6 +9,8 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sizes.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
 
 #include "abi.h"
 
@@ -39,6 +41,40 @@ module_param_cb(user_inflight_fds_max, &limit_ops, &user_inflight_fds_max, 0644)
 MODULE_PARM_DESC(user_inflight_fds_max, "Files that a peer may have in queued messages");
 module_param_cb(user_budget_bytes, &limit_ops, &user_budget_bytes, 0644);
 MODULE_PARM_DESC(user_budget_bytes, "Bytes for all peers of a user, 0 for a share of memory");
+
+#ifdef CONFIG_BUS1_TEST_RULES
+/* Index into the names. */
+static int share_rule;
+static const char * const share_rules[] = { "fair", "2016" };
+
+static int share_rule_set(const char *value, const struct kernel_param *param)
+{
+	int rule = sysfs_match_string(share_rules, value);
+
+	if (rule < 0)
+		return rule;
+	WRITE_ONCE(share_rule, rule);
+	return 0;
+}
+
+static int share_rule_get(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n", share_rules[READ_ONCE(share_rule)]);
+}
+
+static const struct kernel_param_ops share_rule_ops = {
+	.set = share_rule_set,
+	.get = share_rule_get,
+};
+
+module_param_cb(share_rule, &share_rule_ops, NULL, 0644);
+MODULE_PARM_DESC(share_rule, "For tests: how peers opened later are shared, fair or 2016");
+
+bool bus1_share_rule_is_2016(void)
+{
+	return READ_ONCE(share_rule) == 1;
+}
+#endif /* CONFIG_BUS1_TEST_RULES */
 
 /* What all peers of a user may have together, if nobody says so. */
 static u32 budget_of_machine(void)

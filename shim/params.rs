@@ -33,3 +33,10 @@ impl UserLimits {
         }
     }
 }
+
+/// Whether peers that are opened now share by the rule of 2016 (`share_rule`).
+#[cfg(CONFIG_BUS1_TEST_RULES)]
+pub(crate) fn share_rule_is_2016() -> bool {
+    // SAFETY: The function only reads.
+    unsafe { abi::bus1_share_rule_is_2016() }
+}

@@ -195,6 +195,24 @@ mod tests {
     }
 
     #[test]
+    fn the_rule_of_2016_leaves_half_of_what_is_left() -> Result<(), Failed> {
+        let account = Account::of_2016(Users::enter(&Users::new()?, [A], PLENTY)?, slices(64))?;
+        let mut held = KVec::new();
+        for got in [32, 16, 8, 4, 2, 1, 0] {
+            let who = Principal::user(100 + got);
+            let all = all_that_it_gets(&account, who)?;
+            assert_eq!(all.len(), got as usize);
+            held.push(all, GFP_KERNEL)?;
+        }
+        let [standing, ..] = account.report().resources;
+        assert_eq!((standing.reserve, standing.free), (0, 63));
+        // It stays the rule when the limit changes.
+        assert!(account.set_limits(slices(128), false).is_ok());
+        assert_eq!(all_that_it_gets(&account, B)?.len(), 32);
+        Ok(())
+    }
+
+    #[test]
     fn raising_a_limit_needs_a_booking_or_the_right() -> Result<(), Failed> {
         let users = Users::new()?;
         let account = Account::new(Users::enter(&users, [A], slices(1024))?, slices(64))?;

@@ -6,8 +6,20 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(CONFIG_BUS1_TEST_RULES)]
+use crate::shim::params;
 use crate::{
-    core::quota::Limits,
+    core::{
+        quota::{
+            Account,
+            Limits, //
+        },
+        sync::{
+            AllocError,
+            Arc, //
+        },
+        user::Seat, //
+    },
     shim::params::UserLimits, //
 };
 
@@ -16,8 +28,16 @@ pub(super) fn handles_max() -> u64 {
     UserLimits::now().handles.into()
 }
 
-/// Of a peer that is being opened.
-pub(super) fn of_peer() -> Limits {
+/// The account of a peer that is being opened.
+pub(super) fn account(seat: Seat) -> Result<Arc<Account>, AllocError> {
+    #[cfg(CONFIG_BUS1_TEST_RULES)]
+    if params::share_rule_is_2016() {
+        return Account::of_2016(seat, of_peer());
+    }
+    Account::new(seat, of_peer())
+}
+
+fn of_peer() -> Limits {
     let limits = UserLimits::now();
     Limits {
         slices: limits.slices,

@@ -124,7 +124,7 @@ impl Client {
     pub(super) fn new(device: &Device, file: &File) -> Result<Arc<Self>> {
         let cred = cred::of_file(file);
         let seat = Users::enter(&device.users, realm::payers(&cred), limits::of_user())?;
-        let account = Account::new(seat, limits::of_peer())?;
+        let account = limits::account(seat)?;
         let identity = Identity {
             user_ns: cred::UserNs::of(&cred),
             cred,

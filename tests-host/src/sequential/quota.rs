@@ -259,33 +259,34 @@ fn a_level_is_named() {
     }
 }
 
-/// What one after the other takes who takes all it can, and never lets go: of `limit` slices by the
-/// rule of 2016, by which a sender may hold half of what is left to it.
-fn of_2016(limit: u32, attackers: u32) -> u32 {
-    let mut left = limit;
-    let mut share = 0;
-    for _ in 0..=attackers {
-        share = left / 2;
-        left -= share;
-    }
-    share
-}
-
-/// The same by ours: what the last one gets, and what it was promised.
-fn of_ours(limit: u32, attackers: u32) -> (u32, u32) {
-    let account = account(&Users::new().unwrap(), PLENTY, amounts(limit, 0, 0, 0));
-    assert_eq!(account.report().resources[0].reserve, limit / 2);
+/// What the last one gets of an account if one after the other takes all it can and never lets go.
+fn last_after(account: &Arc<Account>, attackers: u32) -> u32 {
     let mut held = Vec::new();
     let mut got = 0;
     for user in 0..=attackers {
         got = 0;
         while let Ok(charge) =
-            Account::charge(&account, Principal::user(user + 2), amounts(1, 0, 0, 0))
+            Account::charge(account, Principal::user(user + 2), amounts(1, 0, 0, 0))
         {
             got += 1;
             held.push(charge);
         }
     }
+    got
+}
+
+/// By the rule of 2016, by which a sender may hold half of what is left to it.
+fn of_2016(limit: u32, attackers: u32) -> u32 {
+    let seat = Users::enter(&Users::new().unwrap(), [OWNER], PLENTY).unwrap();
+    let account = Account::of_2016(seat, amounts(limit, 0, 0, 0)).unwrap();
+    last_after(&account, attackers)
+}
+
+/// By ours: what the last one gets, and what it was promised.
+fn of_ours(limit: u32, attackers: u32) -> (u32, u32) {
+    let account = account(&Users::new().unwrap(), PLENTY, amounts(limit, 0, 0, 0));
+    assert_eq!(account.report().resources[0].reserve, limit / 2);
+    let got = last_after(&account, attackers);
     (got, Share::new(limit, limit / 2, 1).cap(attackers + 1))
 }
 

@@ -19,15 +19,20 @@ pub struct Flavour {
     pub args: &'static [&'static str],
 }
 
-/// Everything on, with the KUnit module: what the guests load.
+/// Everything on, with the KUnit module and the rules that tests compare with:
+/// what the guests load.
 pub const FULL: Flavour = Flavour {
     name: "full",
-    args: &["CONFIG_BUS1_KUNIT_TEST=m"],
+    args: &["CONFIG_BUS1_KUNIT_TEST=m", "CONFIG_BUS1_TEST_RULES=y"],
 };
 /// FULL through clippy: another folder, as clippy may change what is generated.
 pub const CLIPPY: Flavour = Flavour {
     name: "clippy",
-    args: &["CONFIG_BUS1_KUNIT_TEST=m", "CLIPPY=1"],
+    args: &[
+        "CONFIG_BUS1_KUNIT_TEST=m",
+        "CONFIG_BUS1_TEST_RULES=y",
+        "CLIPPY=1",
+    ],
 };
 /// Without the native personality.
 pub const NO_NATIVE: Flavour = Flavour {
