@@ -36,7 +36,7 @@ pub fn quick(ctx: &Ctx) -> Result<bool> {
             ),
             limit: LIMIT,
         };
-        let boot = qemu::run(ctx, &tree, &job, std::slice::from_ref(&program))?;
+        let boot = qemu::run(ctx, &tree, &job, std::slice::from_ref(&program), None)?;
         if let Err(why) = boot.verdict() {
             bail!("the guest of the {} driver: {why}", driver.name());
         }

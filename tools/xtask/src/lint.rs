@@ -34,7 +34,10 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
     session
         .report
         .verdict("lint/rustfmt", rustfmt(session.ctx, &files));
-    for (name, manifest) in host_crates(&session.ctx.repo) {
+    // What QEMU loads can't be linked into a test of its own.
+    let plugin = session.ctx.repo.join("tools/qemu-profile/Cargo.toml");
+    let crates = host_crates(&session.ctx.repo);
+    for (name, manifest) in crates.into_iter().chain([("qemu-profile", plugin)]) {
         session.report.verdict(
             &format!("lint/clippy-{name}"),
             clippy(session.ctx, name, &manifest),

@@ -19,6 +19,7 @@ mod kernel;
 mod ktap;
 mod lint;
 mod module;
+mod profile;
 mod programs;
 mod proofs;
 mod qemu;
@@ -82,8 +83,11 @@ enum Task {
     /// Measure bus1 against the kernel's C driver.
     Bench {
         /// The sync round trip only, in guest instructions.
-        #[arg(long, required = true)]
+        #[arg(long, required_unless_present = "profile")]
         quick: bool,
+        /// Where the instructions of a sync round trip go, by function.
+        #[arg(long, conflicts_with = "quick")]
+        profile: bool,
         /// Use this built x86 tree instead of building a kernel.
         #[arg(long, value_name = "PATH")]
         kernel: Option<PathBuf>,
@@ -141,7 +145,9 @@ fn run(task: Task) -> Result<bool> {
             Ok(test(session, &[Suite::Lint]))
         }),
         Task::Demo { kernel } => alone(kernel, demo::run),
-        Task::Bench { quick: _, kernel } => alone(kernel, bench::quick),
+        Task::Bench {
+            profile, kernel, ..
+        } => alone(kernel, if profile { profile::run } else { bench::quick }),
         Task::Shell { kernel } => alone(kernel, shell),
         Task::Graft { tree, undo } => graft::run(&Ctx::new(None)?, &tree, undo),
         Task::Clean { all } => clean(&Ctx::new(None)?, all),

@@ -15,8 +15,15 @@ use crate::guest::{judge, Boot, Job};
 use crate::kernel::Tree;
 use crate::run::{capture, read_lossy, Run};
 
-/// Boots for one job, to the end. `programs` are put beside the job, in `/job`.
-pub fn run(ctx: &Ctx, tree: &Tree, job: &Job, programs: &[PathBuf]) -> Result<Boot> {
+/// Boots for one job, to the end. `programs` are put beside the job, in `/job`;
+/// `plugin` is what QEMU's option of that name gets, if anything.
+pub fn run(
+    ctx: &Ctx,
+    tree: &Tree,
+    job: &Job,
+    programs: &[PathBuf],
+    plugin: Option<&str>,
+) -> Result<Boot> {
     let dir = ctx.out.join("job").join(format!("x86-{}", job.name));
     let _ = fs::remove_dir_all(&dir);
     let (root, out) = (dir.join("root"), dir.join("out"));
@@ -57,6 +64,7 @@ pub fn run(ctx: &Ctx, tree: &Tree, job: &Job, programs: &[PathBuf]) -> Result<Bo
     .arg(tree.dir.join("arch/x86/boot/bzImage"))
     .arg("-initrd")
     .arg(&initrd)
+    .args(plugin.iter().flat_map(|plugin| ["-plugin", plugin]))
     .args(["-append", "console=ttyS0 loglevel=5 panic=-1"])
     .limit(job.limit + Duration::from_secs(10))
     .collect(&mut step, |_, _| {})?;

@@ -91,11 +91,14 @@ fn measure(arguments: &Arguments) -> io::Result<u64> {
     for _ in 0..arguments.warm_up {
         last = peer.call(last)?;
     }
+    ticks::mark_begin();
     let begin = ticks::now();
     for _ in 0..arguments.iterations {
         last = peer.call(last)?;
     }
-    Ok(ticks::now() - begin)
+    let end = ticks::now();
+    ticks::mark_end();
+    Ok(end - begin)
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
