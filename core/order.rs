@@ -279,11 +279,12 @@ pub(crate) fn settle<C: Clock>(stamp: Stamp) {
     const NANOSECONDS: u64 = 2_000;
 
     let start = C::now();
+    let mut now = start;
     for _ in 0..C::PATIENCE {
-        let now = C::now();
         if now > stamp.0 || now.saturating_sub(start) >= NANOSECONDS {
             return;
         }
         ::core::hint::spin_loop();
+        now = C::now();
     }
 }
