@@ -18,6 +18,7 @@
 #![deny(unsafe_code)]
 
 use super::sync::{
+    number_of,
     Acquire,
     Atomic,
     Clock,
@@ -212,9 +213,8 @@ impl Record {
 
     /// A number that no other transaction has while this record lives.
     pub(crate) fn number(&self) -> u64 {
-        // The address: the record is shared through one `Arc` and never moves.
-        let address: *const Self = self;
-        address as usize as u64
+        // It is shared through one `Arc` and never moves.
+        number_of(self)
     }
 
     fn decode(word: u64) -> State {

@@ -11,7 +11,8 @@ use super::{
         AllocError,
         Flags, //
     },
-    backend, //
+    backend,
+    numbers, //
 };
 use pinned_init::PinInit;
 use std::{
@@ -26,7 +27,13 @@ impl<T> Arc<T> {
     /// Allocates a shared object.
     pub(crate) fn new(value: T, _: Flags) -> Result<Self, AllocError> {
         allocate()?;
-        Ok(Self(backend::Arc::new(value)))
+        Ok(Self(backend::Arc::new(value)).born())
+    }
+
+    /// A new object, and its number.
+    fn born(self) -> Self {
+        numbers::born(Self::as_ptr(&self));
+        self
     }
 
     /// Whether both are references to one object.
@@ -92,5 +99,5 @@ pub(crate) fn try_arc<T>(init: impl PinInit<T, Infallible>) -> Result<Arc<T>, Al
     // SAFETY: the place is ours alone, valid for writes, and an object in an `Arc` never moves.
     unsafe { init.__pinned_init(place.as_mut_ptr()) }.map_err(|never| match never {})?;
     // SAFETY: it was initialised just above.
-    Ok(Arc(backend::adopt(unsafe { slot.assume_init() })))
+    Ok(Arc(backend::adopt(unsafe { slot.assume_init() })).born())
 }

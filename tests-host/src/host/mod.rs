@@ -14,6 +14,7 @@ pub(crate) mod backend;
 pub(crate) mod clock;
 mod list;
 mod lock;
+mod numbers;
 mod once;
 mod pages;
 mod rbtree;
@@ -76,6 +77,7 @@ pub(crate) use lock::{
     SpinLock,
     SpinLockGuard, //
 };
+pub(crate) use numbers::number_of;
 pub(crate) use once::SetOnce;
 pub(crate) use pages::Pages;
 pub(crate) use pinned_init::{
