@@ -24,13 +24,43 @@ mod order;
 #[path = "../../tests-kunit/sync.rs"]
 mod sync_suite;
 
-/// How a property test runs: `count` random cases, more with `PROPTEST_CASES`. A failing case is
-/// printed in full, and not written into the tree.
+/// Whether tests are to go as far as they can: `BUS1_THOROUGH` is set. Else they look at the same
+/// things, and not as far, so that they are over soon.
+#[cfg(test)]
+fn thorough() -> bool {
+    std::env::var_os("BUS1_THOROUGH").is_some()
+}
+
+/// How often something random is tried, of `full` times.
+#[cfg(test)]
+#[cfg_attr(feature = "loom", allow(dead_code))]
+fn share(full: u32) -> u32 {
+    if thorough() {
+        full
+    } else {
+        full / 5
+    }
+}
+
+/// How many preemptions a model checker looks at, of `full`.
+#[cfg(all(test, feature = "loom"))]
+fn preemptions(full: usize) -> usize {
+    if thorough() {
+        full
+    } else {
+        full.min(2)
+    }
+}
+
+/// How a property test runs: a share of `count` random cases, or as many as `PROPTEST_CASES` says. A
+/// failing case is printed in full, and not written into the tree.
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 fn cases(count: u32) -> proptest::test_runner::Config {
     let chosen = std::env::var("PROPTEST_CASES").ok();
     proptest::test_runner::Config {
-        cases: chosen.and_then(|cases| cases.parse().ok()).unwrap_or(count),
+        cases: chosen
+            .and_then(|cases| cases.parse().ok())
+            .unwrap_or_else(|| share(count)),
         failure_persistence: None,
         ..proptest::test_runner::Config::default()
     }

@@ -45,8 +45,8 @@ use std::{
     },
 };
 
-/// New programs that each run plays.
-const PROGRAMS: u64 = 3000;
+/// New programs that a thorough run plays.
+const PROGRAMS: u32 = 3000;
 
 /// Schedules of one program.
 const EACH: usize = 2;
@@ -109,10 +109,11 @@ fn the_model_explains_every_run() {
         return;
     }
     kept().for_each(|seed| tally.merge(&one(seed)));
-    let programs = number("BUS1_SCHEDULES").map_or(PROGRAMS, |n| n.div_ceil(EACH as u64));
+    let chosen = number("BUS1_SCHEDULES").map(|n| n.div_ceil(EACH as u64));
+    let programs = chosen.unwrap_or_else(|| crate::share(PROGRAMS).into());
     let mut seeds = Dice::new(RandomState::new().hash_one(0));
     (0..programs).for_each(|_| tally.merge(&one(seeds.next())));
-    println!("engine: {tally}");
+    println!("explored the engine against its model: {tally}");
     let missing = tally.missing();
     assert!(
         programs < 100 || missing.is_empty(),

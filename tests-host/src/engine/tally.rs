@@ -25,6 +25,8 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally(BTreeMap<&'static str, u64>);
 
+const SCHEDULES: &str = "schedules";
+
 /// Events that a run of many programs must show.
 pub(super) const EXPECTED: &[&str] = &[
     "answered",
@@ -76,7 +78,7 @@ impl Tally {
 
     /// Counts what happened in a run.
     pub(super) fn take(&mut self, history: &History) {
-        self.add("schedules", 1);
+        self.add(SCHEDULES, 1);
         self.letters(history);
         self.references(history);
         self.steps(history);
@@ -188,10 +190,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut comma = "";
-        for (what, n) in &self.0 {
-            write!(f, "{comma}{n} {what}")?;
-            comma = ", ";
+        let count = |what| self.0.get(what).copied().unwrap_or(0);
+        // What a report adds up comes first.
+        write!(f, "{} {SCHEDULES}", count(SCHEDULES))?;
+        for (what, n) in self.0.iter().filter(|(what, _)| **what != SCHEDULES) {
+            write!(f, ", {n} {what}")?;
         }
         Ok(())
     }

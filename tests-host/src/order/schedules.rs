@@ -33,10 +33,11 @@ use std::sync::{
     Mutex, //
 };
 
-/// Schedules of one script; more with `BUS1_SCHEDULES`.
+/// Schedules of one script: a share of 1,500, or as many as `BUS1_SCHEDULES` says.
 fn schedules() -> usize {
     let chosen = std::env::var("BUS1_SCHEDULES").ok();
-    chosen.and_then(|count| count.parse().ok()).unwrap_or(1500)
+    let chosen = chosen.and_then(|count| count.parse().ok());
+    chosen.unwrap_or_else(|| crate::share(1500) as usize)
 }
 
 /// A run that adds up what it saw.

@@ -79,7 +79,11 @@ fn host(session: &mut Session<'_>) -> Result<()> {
     for (name, manifest, feature) in plain.chain(checked) {
         let mut step = session.ctx.ui.step(&format!("cargo test ({name})"), 0);
         let log = session.ctx.log(&format!("host-{name}"));
-        let ended = Run::new("cargo", "cargo test", log)
+        let mut tests = Run::new("cargo", "cargo test", log);
+        if session.thorough() {
+            tests = tests.env("BUS1_THOROUGH", "1");
+        }
+        let ended = tests
             .args(["test", "--locked", "--no-fail-fast", "--features", feature])
             .arg("--manifest-path")
             .arg(&manifest)

@@ -26,11 +26,10 @@ use crate::{
 const ALL: usize = usize::MAX;
 
 /// Runs `script` in all interleavings in which at most so many `preemptions` happen, switches that
-/// nothing forces; in all there are if it is `ALL`. `BUS1_PREEMPTIONS` chooses another number.
+/// nothing forces; in all there are if it is `ALL`. In a run that is not thorough they are fewer.
 #[cfg(feature = "loom")]
 fn explore(name: &str, preemptions: usize, script: impl Fn() + Send + Sync + 'static) {
-    let chosen = std::env::var("BUS1_PREEMPTIONS").ok();
-    let bound = chosen.map_or(preemptions, |bound| bound.parse().unwrap_or(ALL));
+    let bound = crate::preemptions(preemptions);
     let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = runs.clone();
     let start = std::time::Instant::now();
@@ -43,11 +42,11 @@ fn explore(name: &str, preemptions: usize, script: impl Fn() + Send + Sync + 'st
     });
     let runs = runs.load(std::sync::atomic::Ordering::Relaxed);
     let time = start.elapsed();
-    if bound == ALL {
-        println!("{name}: all {runs} executions, in {time:.1?}");
-    } else {
-        println!("{name}: {runs} executions, up to {bound} preemptions, in {time:.1?}");
-    }
+    let how_far = match bound {
+        ALL => "all".into(),
+        bound => format!("bound {bound}"),
+    };
+    println!("explored {name}, {how_far}: {runs} executions, {time:.1?}");
     assert!(runs > 1, "{name}: nothing was explored");
 }
 
@@ -55,12 +54,13 @@ fn explore(name: &str, preemptions: usize, script: impl Fn() + Send + Sync + 'st
 #[cfg(feature = "shuttle")]
 fn explore(name: &str, _: usize, script: impl Fn() + Send + Sync + 'static) {
     let chosen = std::env::var("BUS1_SCHEDULES").ok();
-    let runs = chosen.and_then(|count| count.parse().ok()).unwrap_or(2000);
+    let chosen = chosen.and_then(|count| count.parse().ok());
+    let runs = chosen.unwrap_or_else(|| crate::share(2000) as usize);
     let script = std::sync::Arc::new(script);
     let again = script.clone();
     shuttle::check_random(move || script(), runs);
     shuttle::check_pct(move || again(), runs, 3);
-    println!("{name}: 2 x {runs} schedules");
+    println!("explored {name}: {} schedules", 2 * runs);
 }
 
 /// Does both at the same time.
