@@ -8,13 +8,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::pipe;
 
+use crate::memory::Area;
 use crate::verdict::{wrong, Verdict};
 
 fn result(returned: libc::c_long) -> Result<libc::c_long, Errno> {
@@ -157,24 +160,68 @@ pub fn advise(address: u64, bytes: usize, advice: i32) -> Result<(), Errno> {
     result(unsafe { libc::madvise(address as *mut libc::c_void, bytes, advice) }.into()).map(drop)
 }
 
-/// Has a new userfaultfd serve the faults on memory.
+/// A page whose faults nobody answers unless told to: who touches it stops there.
+pub struct Unanswered {
+    fd: OwnedFd,
+    page: Area,
+}
+
+impl Unanswered {
+    const BYTES: u64 = 4096;
+
+    /// A new one.
+    pub fn new() -> Result<Self, Errno> {
+        let page = Area::new()?;
+        let fd = faults_of(page.address() as u64, Self::BYTES as usize)?;
+        Ok(Unanswered { fd, page })
+    }
+
+    /// Its first byte.
+    pub fn address(&self) -> u64 {
+        self.page.address() as u64
+    }
+
+    /// Whether somebody has touched it within `time` and stands there.
+    pub fn is_touched(&self, time: Duration) -> Result<bool, Errno> {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        let time = Timespec::try_from(time).map_err(|_| Errno::INVAL)?;
+        Ok(poll(&mut fds, Some(&time))? == 1)
+    }
+
+    /// Lets all go on who stand there: they find zeroes.
+    pub fn answer(&self) -> Result<(), Errno> {
+        /// `_IOWR(0xaa, 0x04, struct uffdio_zeropage)`: start, length, mode, result.
+        const ZEROPAGE: libc::c_ulong = 0xc020_aa04;
+        let mut zeropage = [self.address(), Self::BYTES, 0, 0];
+        // SAFETY: the structure has the size that the number names, and the page is this value's.
+        let done = unsafe { libc::ioctl(self.fd.as_raw_fd(), ZEROPAGE as _, &mut zeropage) };
+        result(done.into()).map(drop)
+    }
+}
+
+/// Has a new userfaultfd serve the faults on memory for as long as a call takes.
 pub fn register_faults(address: u64, bytes: usize) -> Result<(), Errno> {
+    faults_of(address, bytes).map(drop)
+}
+
+/// A userfaultfd that serves the faults on memory until it is closed.
+fn faults_of(address: u64, bytes: usize) -> Result<OwnedFd, Errno> {
     /// `_IOWR(0xaa, 0x3f, struct uffdio_api)`: version, features, ioctls.
     const API: libc::c_ulong = 0xc018_aa3f;
     /// `_IOWR(0xaa, 0x00, struct uffdio_register)`: start, length, mode, ioctls.
     const REGISTER: libc::c_ulong = 0xc020_aa00;
     const MISSING: u64 = 1;
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
     // SAFETY: a system call without memory.
-    let raw = result(unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) })?;
-    let raw = raw as libc::c_int;
+    let raw = result(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
+    // SAFETY: the kernel has just made it.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw as libc::c_int) };
     let mut api = [0xaa_u64, 0, 0];
     let mut register = [address, bytes as u64, MISSING, 0];
-    // SAFETY: both structures have the size that the number names. The descriptor is closed last,
-    // which ends the registration.
+    // SAFETY: both structures have the size that the number names.
     unsafe {
-        let done = result(libc::ioctl(raw, API as _, &mut api).into())
-            .and_then(|_| result(libc::ioctl(raw, REGISTER as _, &mut register).into()));
-        libc::close(raw);
-        done.map(drop)
+        result(libc::ioctl(fd.as_raw_fd(), API as _, &mut api).into())?;
+        result(libc::ioctl(fd.as_raw_fd(), REGISTER as _, &mut register).into())?;
     }
+    Ok(fd)
 }

@@ -197,7 +197,7 @@ pub struct Area {
 }
 
 impl Area {
-    /// An area of zeros.
+    /// An area of zeros, which nobody has touched yet.
     pub fn new() -> Result<Self, Errno> {
         let rw = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; the second

@@ -29,6 +29,7 @@ mod pool_views;
 mod receiving;
 mod sending;
 mod sharing;
+mod stuck;
 
 /// One case.
 pub struct Case {
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Case> {
         balance::CASES,
         optional::CASES,
         sharing::CASES,
+        stuck::CASES,
     ]
     .concat()
 }
@@ -112,6 +114,7 @@ pub fn helper(name: &str, args: &[&str]) -> i32 {
         "carrier" => races::carrier(args),
         "players" => deaths::players(args),
         "talker" => deaths::talker(args),
+        "stuck-sender" => stuck::sender(args),
         _ => {
             eprintln!("tests-bus1: no helper is called {name}");
             return 64;

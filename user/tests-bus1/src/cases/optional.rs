@@ -83,7 +83,7 @@ pub(super) fn figure(peer: &Peer, key: &str) -> Verdict<u64> {
 
 /// What is in use of a resource: of the free part, and of the reserve where the
 /// driver has one.
-fn used(peer: &Peer, what: &str) -> Verdict<u64> {
+pub(super) fn used(peer: &Peer, what: &str) -> Verdict<u64> {
     let free = figure(peer, &format!("bus1-{what}-free"))?;
     match figure(peer, &format!("bus1-{what}-reserved")) {
         Ok(reserved) => Ok(free + reserved),
