@@ -13,6 +13,7 @@ use super::{
         Inbox,
         QueueId, //
     },
+    node::Node,
     personality::Personality,
 };
 
@@ -50,6 +51,11 @@ impl<P: Personality> Dispatch<'_, P> {
     /// Whether the queue has something that is to be read now.
     pub(crate) fn readable(&mut self, id: QueueId) -> bool {
         self.inbox.reading(id).is_some_and(|queue| queue.readable())
+    }
+
+    /// Whether what is sent to the node's lane now is parked there.
+    pub(crate) fn is_lane_busy(&mut self, node: &Node<P>) -> bool {
+        node.lane().access_mut(self.inbox).is_busy()
     }
 
     /// Whether the queue holds nothing at all.
