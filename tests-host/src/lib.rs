@@ -12,6 +12,11 @@ mod core;
 #[allow(dead_code, unused_imports, unused_macros)]
 mod host;
 
+/// Arithmetic of a personality that names nothing else.
+#[allow(dead_code)]
+#[path = "../../uapi-binder/priority.rs"]
+mod binder_priority;
+
 #[cfg(test)]
 mod concurrent;
 #[cfg(test)]
@@ -100,6 +105,7 @@ mod suites {
     mod personality;
     mod pool;
     mod principal;
+    mod priority;
     mod queue;
     mod quota;
     mod ranges;
