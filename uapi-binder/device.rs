@@ -87,7 +87,7 @@ impl FileOps for Device {
         let Ok(thread) = Thread::current(&peer) else {
             return PollMask::ERR;
         };
-        table.register(&thread.wait);
+        table.register(&thread.sleeper.queue);
         table.register(&peer.part().pollers);
         thread.with_own(|own| {
             read::poll(&Caller {

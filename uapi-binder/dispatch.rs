@@ -22,6 +22,13 @@ use super::{
         Outstanding,
         Traffic, //
     },
+    loan,
+    loan::{
+        Asleep,
+        Loan, //
+    },
+    priority::Level,
+    thread::Sleeper,
     Binder, //
 };
 use crate::{
@@ -41,9 +48,12 @@ use crate::{
             To, //
         },
     },
-    shim::wait::{
-        PollMask,
-        WaitQueue, //
+    shim::{
+        task::Scheduling,
+        wait::{
+            PollMask,
+            WaitQueue, //
+        },
     },
 };
 use kernel::{
@@ -68,11 +78,13 @@ pub(super) struct Proc {
     pub(super) gate: Gate,
     /// What was sent here and is not done.
     traffic: Arc<Traffic>,
+    /// How urgent threads are that wait for work.
+    level: Level,
 }
 
 impl Proc {
     /// A proc without threads.
-    pub(super) fn new(pollers: Arc<WaitQueue>, traffic: Arc<Traffic>) -> Self {
+    pub(super) fn new(pollers: Arc<WaitQueue>, traffic: Arc<Traffic>, level: Level) -> Self {
         Self {
             last_waiter: None,
             requested: 0,
@@ -81,6 +93,7 @@ impl Proc {
             pollers,
             gate: Gate::open(),
             traffic,
+            level,
         }
     }
 
@@ -123,6 +136,8 @@ impl Flags {
 pub(super) struct Served {
     /// Whether the caller takes files in the answer.
     pub(super) accepts_fds: bool,
+    /// How the thread ran before.
+    pub(super) before: Scheduling,
     /// The call is not done.
     pub(super) _outstanding: Option<Outstanding>,
 }
@@ -239,10 +254,12 @@ pub(super) struct Looper {
     need_return: bool,
     /// The place in the list while the thread waits for proc work.
     place: Option<Place>,
-    /// Whether the thread sleeps in a read.
-    asleep: bool,
-    /// What the thread sleeps on and polls.
-    wait: Option<Arc<WaitQueue>>,
+    /// The task, while it sleeps in a read.
+    pub(super) asleep: Option<Asleep>,
+    /// A change of that task, for who wakes it.
+    pub(super) loan: Option<Loan>,
+    /// What others know of the thread.
+    pub(super) sleeper: Option<Arc<Sleeper>>,
     /// The calls that the thread serves and makes.
     pub(super) stack: Stack,
     /// The last failure of a call of this thread.
@@ -256,18 +273,19 @@ impl Looper {
             flags: Flags::default(),
             need_return: false,
             place: None,
-            asleep: false,
-            wait: None,
+            asleep: None,
+            loan: None,
+            sleeper: None,
             stack: Stack::new(),
             extended: Extended::NONE,
         }
     }
 
     /// A thread that was just seen for the first time; its first read does not block.
-    pub(super) fn new(wait: Arc<WaitQueue>) -> Self {
+    pub(super) fn new(sleeper: Arc<Sleeper>) -> Self {
         Self {
             need_return: true,
-            wait: Some(wait),
+            sleeper: Some(sleeper),
             ..Self::main()
         }
     }
@@ -297,13 +315,13 @@ impl Looper {
         self.flags.set(Flags::POLL);
     }
 
-    fn wake(&self) -> Wake {
-        if !self.asleep && !self.flags.has(Flags::POLL) {
+    fn wake(&mut self) -> Wake {
+        if self.asleep.is_none() && !self.flags.has(Flags::POLL) {
             // It runs, and looks at its queue before it sleeps.
             return Wake::None;
         }
-        match &self.wait {
-            Some(wait) => Wake::Thread(wait.clone()),
+        match &self.sleeper {
+            Some(sleeper) => Wake::Thread(sleeper.clone(), self.loan.take()),
             None => Wake::None,
         }
     }
@@ -315,8 +333,8 @@ pub(super) enum Wake {
     /// Nobody.
     #[default]
     None,
-    /// A thread.
-    Thread(Arc<WaitQueue>),
+    /// A thread, which may have to be changed before.
+    Thread(Arc<Sleeper>, Option<Loan>),
     /// All threads in poll mode.
     Pollers(Arc<WaitQueue>),
 }
@@ -325,7 +343,13 @@ pub(super) enum Wake {
 pub(super) fn wake(wake: Wake) {
     match wake {
         Wake::None => {}
-        Wake::Thread(queue) | Wake::Pollers(queue) => queue.wake(PollMask::IN),
+        Wake::Thread(sleeper, loan) => {
+            if let Some(loan) = loan {
+                loan.give(&sleeper.goal);
+            }
+            sleeper.queue.wake(PollMask::IN);
+        }
+        Wake::Pollers(queue) => queue.wake(PollMask::IN),
     }
 }
 
@@ -357,7 +381,28 @@ pub(super) fn route(
         (Kind::Post, Cause::New) => To::Lane(waiter),
         (Kind::Call(_) | Kind::Reply(_), _) => To::Queue(chosen.unwrap_or(waiter)),
     };
+    if cause == Cause::New {
+        lend(view, message, to);
+    }
     Route::Go { to, note }
+}
+
+/// Prepares the thread that a new message goes to at once, if it sleeps.
+fn lend(view: &mut Dispatch<'_, Binder>, message: &mut Message<Binder>, to: To) {
+    let Some(node) = &message.node else {
+        return;
+    };
+    let queue = match to {
+        To::Queue(queue) => queue,
+        To::Lane(queue) | To::Update(queue) if !view.is_lane_busy(node) => queue,
+        To::Lane(_) | To::Update(_) => return,
+    };
+    let level = view.part().level;
+    if view.is_open(queue) {
+        if let Some(looper) = view.queue(queue) {
+            loan::lend(looper, level, message);
+        }
+    }
 }
 
 /// A queue got something to read: takes a waiting thread off the list.
@@ -413,11 +458,18 @@ pub(super) fn look(view: &mut Dispatch<'_, Binder>, queue: QueueId, proc_work: b
 
 /// One look of a thread that is about to sleep: if it finds nothing it is put on the list, unless it
 /// stands there.
-pub(super) fn sleep(view: &mut Dispatch<'_, Binder>, queue: QueueId, proc_work: bool) -> Found {
+///
+/// `asleep` is taken by the first such look.
+pub(super) fn sleep(
+    view: &mut Dispatch<'_, Binder>,
+    queue: QueueId,
+    proc_work: bool,
+    asleep: &mut Option<Asleep>,
+) -> Found {
     let found = look(view, queue, proc_work);
     if found == Found::Nothing {
-        if let Some(looper) = view.queue(queue) {
-            looper.asleep = true;
+        if let (Some(looper), Some(_)) = (view.queue(queue), &asleep) {
+            ::core::mem::swap(&mut looper.asleep, asleep);
         }
         if proc_work {
             list(view, queue);
@@ -426,12 +478,10 @@ pub(super) fn sleep(view: &mut Dispatch<'_, Binder>, queue: QueueId, proc_work: 
     found
 }
 
-/// A thread woke up.
-pub(super) fn awake(view: &mut Dispatch<'_, Binder>, queue: QueueId) {
+/// A thread woke up. Returns what is to be dropped after unlock.
+pub(super) fn awake(view: &mut Dispatch<'_, Binder>, queue: QueueId) -> Option<Asleep> {
     unlist(view, queue);
-    if let Some(looper) = view.queue(queue) {
-        looper.asleep = false;
-    }
+    view.queue(queue)?.asleep.take()
 }
 
 fn list(view: &mut Dispatch<'_, Binder>, queue: QueueId) {

@@ -14,13 +14,17 @@ use super::{
         Sizes, //
     },
     freeze::Outstanding,
+    priority::Level,
     references::Held,
     scatter::FdPlaces,
     spam::Load, //
 };
 use crate::{
     core::inbox::QueueId,
-    shim::cred::Uid, //
+    shim::{
+        cred::Uid,
+        task::Scheduling, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -58,6 +62,10 @@ pub(super) struct Envelope {
     pub(super) nested: Option<QueueId>,
     /// What a one-way takes of the receiver.
     pub(super) load: Option<Load>,
+    /// How urgent the calling thread is; none for one-ways, replies, and what can't be passed on.
+    pub(super) level: Option<Level>,
+    /// How the thread ran that was chosen and changed for it, while it slept.
+    pub(super) saved: Option<Scheduling>,
 }
 
 impl Envelope {

@@ -28,8 +28,10 @@ use super::{
         Freezes,
         Listeners, //
     },
+    loan,
     nodes,
     nodes::Nodes,
+    priority::Level,
     references,
     references::Refs,
     registry::Procs,
@@ -106,6 +108,8 @@ pub(crate) struct Process {
     pub(super) leader: ARef<Task>,
     pid: Pid,
     mm: Option<ARef<Mm>>,
+    /// How urgent the thread was that opened the file: so are those that wait for work.
+    pub(super) level: Level,
     /// What poll-mode threads listen to for work that any of them may take.
     pub(super) pollers: Arc<WaitQueue>,
     /// Room for one-ways.
@@ -165,7 +169,8 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
     let account = Account::new(seat, LIMITS)?;
     let pollers = Arc::new(WaitQueue::new()?, GFP_KERNEL_ACCOUNT)?;
     let traffic = Arc::new(Traffic::new()?, GFP_KERNEL_ACCOUNT)?;
-    let proc = Proc::new(pollers.clone(), traffic.clone());
+    let level = loan::current_level().unwrap_or(Level::ORDINARY);
+    let proc = Proc::new(pollers.clone(), traffic.clone(), level);
     let mm = current.mm().map(|mm| ARef::<Mm>::from(&**mm));
     let budget = Arc::new(Budget::new(), GFP_KERNEL_ACCOUNT)?;
     let senders = Senders::new()?;
@@ -178,6 +183,7 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
             leader: ARef::from(current.group_leader()),
             pid: current.tgid(),
             mm,
+            level,
             pollers,
             budget,
             senders,
@@ -209,7 +215,7 @@ pub(super) fn flush(peer: &BinderPeer) {
                 looper.set_need_return();
             }
         });
-        thread.wait.wake(PollMask::IN);
+        thread.sleeper.queue.wake(PollMask::IN);
     }
 }
 

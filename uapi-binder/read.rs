@@ -24,6 +24,8 @@ use super::{
         Serving, //
     },
     listen,
+    loan,
+    loan::Asleep,
     nodes,
     reply::{
         Code,
@@ -99,24 +101,28 @@ fn end(caller: &Caller<'_>, buffer: &ReadBuffer) -> Result {
 }
 
 /// Waits until there is something to read. Returns whether that may be work of the proc.
-fn wait(caller: &Caller<'_>, block: bool) -> Result<bool> {
+fn wait(caller: &mut Caller<'_>, block: bool) -> Result<bool> {
     let anchor = caller.peer.anchor();
     let queue = caller.thread.queue;
     let (proc_work, found) = anchor.with(|view| {
         let proc_work = dispatch::takes_proc_work(view, queue);
         (proc_work, dispatch::look(view, queue, proc_work))
     });
+    if proc_work {
+        loan::rest(caller);
+    }
     if found == Found::Ready {
         return Ok(proc_work);
     }
     if !block {
         return Err(EAGAIN);
     }
-    let slept = caller
-        .thread
-        .wait
-        .wait(|| anchor.with(|view| dispatch::sleep(view, queue, proc_work)) == Found::Ready);
-    anchor.with(|view| dispatch::awake(view, queue));
+    let mut asleep = Some(Asleep::current(&mut caller.own.exemption));
+    let slept = caller.thread.sleeper.queue.wait(|| {
+        let found = anchor.with(|view| dispatch::sleep(view, queue, proc_work, &mut asleep));
+        found == Found::Ready
+    });
+    drop(anchor.with(|view| dispatch::awake(view, queue)));
     slept?;
     // Whoever slept answers a signal first; what there is to read stays where it is.
     if kernel::current!().signal_pending() {
@@ -222,19 +228,29 @@ fn deliver(
     let item = describe(caller.peer, &message, &kind);
     let written = match (fds, item) {
         (Ok(fds), Some(item)) => buffer.put(&item).map(|()| fds).map_err(Error::from),
-        _ => return undeliverable(buffer, kind),
+        _ => {
+            loan::cancel(caller, &mut message.part);
+            return undeliverable(buffer, kind);
+        }
     };
+    if written.is_err() {
+        loan::cancel(caller, &mut message.part);
+    }
     match (kind, written) {
         (Kind::Call(reply), Ok(fds)) => {
             fds.install();
             let served = Served {
                 accepts_fds: message.part.flags & abi::TF_ACCEPT_FDS != 0,
+                before: loan::begin(caller, &mut message),
                 _outstanding: outstanding,
             };
             let serving = Serving { reply, served };
             drop(caller.with_looper(|looper| looper.stack.serve(serving)));
         }
-        (Kind::Post, Ok(fds)) => fds.install(),
+        (Kind::Post, Ok(fds)) => {
+            fds.install();
+            loan::begin_one_way(caller, &mut message);
+        }
         (Kind::Reply(parent), Ok(fds)) => {
             fds.install();
             drop(parent);

@@ -12,6 +12,10 @@
 use super::{
     dispatch,
     dispatch::Looper,
+    loan::{
+        Exemption,
+        Goal, //
+    },
     reply::Code,
     Binder,
     BinderPeer,
@@ -26,7 +30,10 @@ use crate::{
         inbox::QueueId,
         personality::When,
     },
-    shim::wait::WaitQueue,
+    shim::{
+        task::Scheduling,
+        wait::WaitQueue, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -39,10 +46,22 @@ use kernel::{
     task::Pid, //
 };
 
+/// What others know of a thread besides its queue.
+pub(super) struct Sleeper {
+    /// What it sleeps on and polls.
+    pub(super) queue: WaitQueue,
+    /// How it is to run.
+    pub(super) goal: Goal,
+}
+
 /// What only the thread itself touches.
 pub(super) struct Own {
     /// A failure of its own that the thread has not read. No command runs before it has.
     pub(super) unread: bool,
+    /// How it ran before it served a one-way, of which no reply tells the end.
+    pub(super) before_one_way: Option<Scheduling>,
+    /// Whether it need not care for its limits.
+    pub(super) exemption: Exemption,
     /// Memory to tell the next failure.
     spare: Option<Spare<Binder>>,
 }
@@ -52,8 +71,8 @@ pub(super) struct Own {
 pub(super) struct Thread {
     /// Its queue in the proc's inbox.
     pub(super) queue: QueueId,
-    /// What it sleeps on and polls.
-    pub(super) wait: Arc<WaitQueue>,
+    /// What others know of it.
+    pub(super) sleeper: Arc<Sleeper>,
     #[pin]
     own: Mutex<Own>,
 }
@@ -75,9 +94,13 @@ pub(super) fn all(peer: &BinderPeer) -> impl Iterator<Item = Arc<Thread>> + '_ {
 
 impl Thread {
     fn new(peer: &BinderPeer) -> Result<Arc<Self>> {
-        let wait = Arc::new(WaitQueue::new()?, GFP_KERNEL_ACCOUNT)?;
+        let sleeper = Sleeper {
+            queue: WaitQueue::new()?,
+            goal: Goal::new(),
+        };
+        let sleeper = Arc::new(sleeper, GFP_KERNEL_ACCOUNT)?;
         let spare = Spare::new(peer.anchor())?;
-        let added = peer.anchor().add_queue(Looper::new(wait.clone()));
+        let added = peer.anchor().add_queue(Looper::new(sleeper.clone()));
         let queue = added.map_err(|error| match error {
             // Not while the file is open.
             QueueError::Closed => EINVAL,
@@ -85,12 +108,14 @@ impl Thread {
         })?;
         let own = Own {
             unread: false,
+            before_one_way: None,
+            exemption: Exemption::new(),
             spare: Some(spare),
         };
         let thread = Arc::pin_init(
             pin_init!(Self {
                 queue,
-                wait,
+                sleeper,
                 own <- new_mutex!(own, "bus1::binder_thread"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -143,7 +168,7 @@ impl Thread {
         });
         drop(serving);
         drop(peer.anchor().remove_queue(self.queue));
-        self.wait.hang_up();
+        self.sleeper.queue.hang_up();
     }
 }
 

@@ -47,6 +47,7 @@ use super::{
         Frozen,
         Note, //
     },
+    loan,
     references,
     references::Held,
     reply::Code,
@@ -146,13 +147,19 @@ pub(super) fn transact(caller: &mut Caller<'_>, out: &Outgoing) {
 /// BC_REPLY.
 pub(super) fn reply(caller: &mut Caller<'_>, out: &Outgoing) {
     let (id, serving) = begin(caller, |looper| looper.stack.take());
-    match answer(caller, out, serving.flatten()) {
+    let serving = serving.flatten();
+    let before = serving.as_ref().map(|serving| serving.served.before);
+    match answer(caller, out, serving) {
         Ok(()) => {}
         Err(ReplyFailure::Caller(failure, reply)) => {
             record_late(&reply, Extended::failed(id, failure));
             reply.fail(Queued::Plain(failure.code));
         }
         Err(ReplyFailure::Replier(failure)) => fail(caller, id, failure),
+    }
+    // Well or ill, the call is over.
+    if let Some(before) = before {
+        loan::end(caller, before);
     }
 }
 
@@ -351,6 +358,8 @@ fn fill(
         outstanding: None,
         nested: cover.nested,
         load,
+        level: is_call.then(loan::current_level).flatten(),
+        saved: None,
     };
     Ok(reserved
         .fill(KVec::new(), files, envelope)
