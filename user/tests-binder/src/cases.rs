@@ -19,6 +19,7 @@ mod mp;
 mod ob;
 mod ow;
 mod po;
+mod pr;
 mod rc;
 mod sg;
 mod sp;
@@ -73,6 +74,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         bf::CASES,
         mp::CASES,
         po::CASES,
+        pr::CASES,
         fs::CASES,
         bad::CASES,
         cy::CASES,

@@ -15,6 +15,7 @@
 //! - [`world`], [`actor`], [`request`]: what the cases are written with;
 //! - [`stress`], [`deep`]: actors that run by themselves;
 //! - [`cases`]: the cases;
+//! - [`sched`]: how actor threads are scheduled;
 //! - [`runner`], [`compare`]: TAP, time-outs, comparison of two drivers.
 
 pub mod abi;
@@ -27,6 +28,7 @@ pub mod ops;
 pub mod request;
 pub mod returns;
 pub mod runner;
+pub mod sched;
 pub mod shm;
 pub mod stress;
 pub mod wire;
