@@ -43,6 +43,7 @@ use super::{
 use crate::{
     core::{
         anchor::Taken,
+        call::Reply,
         inbox::QueueId,
         message::{
             Kind,
@@ -314,7 +315,7 @@ fn describe(peer: &BinderPeer, message: &Message<Binder>, kind: &Kind<Binder>) -
         cookie,
         code: part.code,
         flags: part.flags,
-        sender_pid: sender_pid(message),
+        sender_pid: sender_pid(message, kind),
         sender_euid: part.euid.in_ns(&UserNs::current()).unwrap_or(u32::MAX),
         data_size: part.sizes.data,
         offsets_size: part.sizes.offsets,
@@ -329,12 +330,22 @@ fn describe(peer: &BinderPeer, message: &Message<Binder>, kind: &Kind<Binder>) -
     })
 }
 
-/// The calling process in the reader's namespace; 0 for one-ways, replies, and the invisible.
-fn sender_pid(message: &Message<Binder>) -> i32 {
-    match (&message.part.sender, cred::current_pid_ns()) {
-        (Some(leader), Some(ns)) => cred::tgid_in(leader, &ns),
+/// The calling process in the reader's namespace; 0 for one-ways, replies, the invisible, and those
+/// whose thread is gone.
+fn sender_pid(message: &Message<Binder>, kind: &Kind<Binder>) -> i32 {
+    match (&message.part.sender, kind, cred::current_pid_ns()) {
+        (Some(leader), Kind::Call(reply), Some(ns)) if is_awaited(reply) => {
+            cred::tgid_in(leader, &ns)
+        }
         _ => 0,
     }
+}
+
+/// Whether the thread is there that waits for this answer.
+fn is_awaited(reply: &Reply<Binder>) -> bool {
+    reply
+        .caller()
+        .is_some_and(|(anchor, queue)| anchor.with(|view| view.is_open(queue)))
 }
 
 /// What poll says to the calling thread.

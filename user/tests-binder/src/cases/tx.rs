@@ -24,6 +24,7 @@ pub(super) const CASES: &[Case] = &[
     case!(34 tx_server_dies_while_serving),
     case!(35 tx_caller_dies),
     case!(35 tx_calling_thread_exits),
+    case!(35 tx_calling_thread_exits_before_the_read),
     case!(36 tx_middle_of_a_chain_exits),
     case!(42 tx_thread_uid_is_told),
     case!(42 tx_sender_in_a_child_pid_namespace),
@@ -274,6 +275,21 @@ fn tx_calling_thread_exits(cx: &Cx) -> Res {
     a2.thread_exit()?;
     m.answer_with(Tx::answer())?;
     a.idle()
+}
+
+fn tx_calling_thread_exits_before_the_read(cx: &Cx) -> Res {
+    let (m, a) = cx.pair()?;
+    let a2 = a.thread("A2")?;
+    a2.write(&bc().call(Tx::to(0)))?;
+    a2.thread_exit()?;
+    // Who called is known only while somebody waits for the answer.
+    same("sender", m.accept()?.sender_pid, 0)?;
+    m.answer_with(Tx::answer())?;
+    let b = cx.proc("B")?;
+    b.write(&bc().call(Tx::to(0)))?;
+    b.kill()?;
+    same("sender", m.accept()?.sender_pid, 0)?;
+    m.answer_with(Tx::answer())
 }
 
 fn tx_middle_of_a_chain_exits(cx: &Cx) -> Res {
