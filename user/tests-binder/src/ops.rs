@@ -338,12 +338,9 @@ pub fn epoll_create(_: [u64; 6]) -> i64 {
     code(epoll::create(epoll::CreateFlags::empty()).map(|fd| i64::from(fd.into_raw_fd())))
 }
 
-/// (epoll fd, fd, edge triggered)
-pub fn epoll_add([epoll, fd, edge, ..]: [u64; 6]) -> i64 {
-    let mut flags = epoll::EventFlags::IN;
-    if edge != 0 {
-        flags |= epoll::EventFlags::ET;
-    }
+/// (epoll fd, fd, more flags than EPOLLIN)
+pub fn epoll_add([epoll, fd, more, ..]: [u64; 6]) -> i64 {
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::from_bits_retain(more as u32);
     let data = epoll::EventData::new_u64(fd);
     code(epoll::add(borrowed(epoll), borrowed(fd), data, flags).map(|()| 0))
 }

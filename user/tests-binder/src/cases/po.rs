@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     case!(78 po_poll_wakes),
     case!(78 po_own_completion),
     case!(78 po_own_completion_wakes_epoll),
+    case!(78 po_wakeup_source),
     case!(78 po_deferred_completion),
     case!(78 po_process_work_while_serving),
     case!(78 po_thread_exit_under_epoll),
@@ -75,7 +76,9 @@ fn po_own_completion_wakes_epoll(cx: &Cx) -> Res {
     let (_m, a) = cx.pair()?;
     a.set_nonblock(true)?;
     let ep = a.run(ops::epoll_create, &[])? as u64;
-    same("add", a.run(ops::epoll_add, &[ep, a.fd as u64, 1])?, 0)?;
+    let edge = libc::EPOLLET as u32;
+    let added = a.run(ops::epoll_add, &[ep, a.fd as u64, edge.into()])?;
+    same("add", added, 0)?;
     same(
         "nothing",
         a.step("epoll_wait", ops::epoll_wait, &[ep, 0])?,
@@ -89,6 +92,22 @@ fn po_own_completion_wakes_epoll(cx: &Cx) -> Res {
     )?;
     a.read()?.expect("NOOP COMPLETE")?;
     same("once", a.step("epoll_wait", ops::epoll_wait, &[ep, 0])?, 0)
+}
+
+fn po_wakeup_source(cx: &Cx) -> Res {
+    let (m, a) = cx.pair()?;
+    let ep = m.run(ops::epoll_create, &[])? as u64;
+    // Keeps the system awake until the event is taken, as Android's looper wants it.
+    let wakeup = libc::EPOLLWAKEUP as u64;
+    let added = m.step("add", ops::epoll_add, &[ep, m.fd as u64, wakeup])?;
+    same("add", added, 0)?;
+    let wait = |timeout| m.step("epoll_wait", ops::epoll_wait, &[ep, timeout]);
+    same("nothing", wait(0)?, 0)?;
+    a.write(&bc().call(Tx::to(0)))?;
+    same("woken", wait(8000)?, IN)?;
+    m.accept()?;
+    m.answer_with(Tx::answer())?;
+    same("nothing more", wait(0)?, 0)
 }
 
 fn po_deferred_completion(cx: &Cx) -> Res {
