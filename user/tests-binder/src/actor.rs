@@ -19,6 +19,7 @@ use crate::abi::{
 use crate::ops;
 use crate::request::{errno_name, Done, Request, READ};
 use crate::returns::{parse, Br};
+use crate::shapes;
 use crate::shm::{self, Op, Progress};
 use crate::wire::{bc, Bc, Node, Obj, Tx};
 use crate::world::{check, same, Fail, Res, World};
@@ -589,9 +590,18 @@ impl Proc {
 
     /// A forked child, which has the same descriptors.
     pub fn fork(&self, name: &str) -> Res<Thread> {
+        self.fork_with(name, ops::fork, 0)
+    }
+
+    /// The same, with this process id, which must be free.
+    pub fn fork_as(&self, name: &str, pid: i32) -> Res<Thread> {
+        self.fork_with(name, shapes::fork_as, pid as u64)
+    }
+
+    fn fork_with(&self, name: &str, op: Op, pid: u64) -> Res<Thread> {
         let slot = self.world.slot();
-        let pid = self.run(ops::fork, &[slot as u64])?;
-        check("fork works", pid > 0)?;
+        let pid = self.run(op, &[slot as u64, pid])?;
+        check(&format!("fork works ({})", errno_name(pid)), pid > 0)?;
         self.world.set_name(pid as i32, name);
         let child = Thread::new(self.world.clone(), slot, pid as i32, self.fd, name);
         child.find_tid()?;

@@ -22,6 +22,7 @@ mod po;
 mod pr;
 mod rc;
 mod sg;
+mod sh;
 mod sp;
 mod st;
 mod te;
@@ -79,6 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         bad::CASES,
         cy::CASES,
         dp::CASES,
+        sh::CASES,
         st::CASES,
     ]
     .into_iter()

@@ -13,7 +13,7 @@
 //! - [`shm`], [`ops`]: how the conductor has an actor do something;
 //! - [`wire`], [`memory`], [`returns`]: command streams out, return codes in;
 //! - [`world`], [`actor`], [`request`]: what the cases are written with;
-//! - [`stress`], [`deep`]: actors that run by themselves;
+//! - [`stress`], [`deep`], [`shapes`]: actors that run by themselves;
 //! - [`cases`]: the cases;
 //! - [`sched`]: how actor threads are scheduled;
 //! - [`runner`], [`compare`]: TAP, time-outs, comparison of two drivers.
@@ -29,6 +29,7 @@ pub mod request;
 pub mod returns;
 pub mod runner;
 pub mod sched;
+pub mod shapes;
 pub mod shm;
 pub mod stress;
 pub mod wire;

@@ -14,6 +14,8 @@ use super::{case, Case};
 use crate::abi::nr;
 use crate::actor::{Proc, Thread};
 use crate::ops;
+use crate::shapes;
+use crate::shm;
 use crate::wire::{bc, Tx};
 use crate::world::{check, ctl_add, same, Cx, Res, MANAGER, MAPPING};
 
@@ -26,6 +28,7 @@ pub(super) const CASES: &[Case] = &[
     case!(76 fs_device_survives_lazy_umount),
     case!(76 fs_same_name_is_another_context),
     case!(76 fs_rename_keeps_the_context),
+    case!(76 fs_adding_beside_unmounting),
     case!(77 fs_what_is_in_it),
     case!(77 fs_features),
 ];
@@ -333,4 +336,27 @@ fn fs_features(cx: &Cx) -> Res {
         "extended errors",
         features.iter().any(|name| name == "extended_error"),
     )
+}
+
+fn fs_adding_beside_unmounting(cx: &Cx) -> Res {
+    let adders = [cx.process("P")?, cx.process("Q")?];
+    cx.quiet(true);
+    for round in 0..12 {
+        let i = Instance::new("adding", "")?;
+        same("the first", i.add("one")?, 0)?;
+        let at = shm::put(format!("{}\0", i.entry("binder-control")).as_bytes());
+        for adder in &adders {
+            adder.begin(shapes::add, &[at, 100]);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(round));
+        drop(i);
+        for adder in &adders {
+            // It may have come too late to open anything.
+            let added = adder.end_of_work("add")?;
+            check(&format!("it may be added ({added})"), added >= 0)?;
+        }
+    }
+    cx.quiet(false);
+    cx.note("12 instances");
+    Ok(())
 }
