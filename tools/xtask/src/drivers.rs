@@ -22,6 +22,9 @@ pub const AOSP_PACKAGES: &[&str] = &["aidl", "googletest", "libc++-19-dev", "lib
 /// What building static programs on rsbinder takes.
 pub const RSBINDER_PACKAGES: &[&str] = &["libc6-dev"];
 
+/// What compiling a policy of SELinux takes beyond what kernels need.
+const POLICY_PACKAGES: &[&str] = &["checkpolicy"];
+
 /// Takes a program's verdicts and the guest's into the report.
 fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
     let mut tests = ktap::program(&boot.output);
@@ -157,7 +160,56 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
             &table,
         )?;
     }
-    deep_calls(session, &program)
+    deep_calls(session, &program)?;
+    security_policy(session, &program)
+}
+
+/// What a policy of SELinux allows and refuses, on both drivers, which answer the
+/// same. A policy stays in a kernel, so these guests do nothing else.
+fn security_policy(session: &mut Session<'_>, program: &Path) -> Result<()> {
+    host::ensure_packages(session.ctx, POLICY_PACKAGES)?;
+    let folder = session.ctx.repo.join("user/tests-binder/selinux");
+    let policy = session.ctx.out.join("selinux-policy");
+    let mut step = session.ctx.ui.step("compile the policy", 0);
+    // Classes that it does not name are none of its business.
+    Run::new("checkpolicy", "checkpolicy", session.ctx.log("checkpolicy"))
+        .args(["-U", "allow", "-o"])
+        .arg(&policy)
+        .arg(folder.join("policy.conf"))
+        .check(&mut step, |_, _| {})?;
+    step.done();
+    let command = format!(
+        "{} --dir /dev/binderfs --selinux {} --outcomes /mnt/out/outcomes",
+        inside(program),
+        inside(&policy)
+    );
+    let mut outcomes = Vec::new();
+    for driver in [Driver::Stock, Driver::Bus1] {
+        let boot = session.boot(&Trial {
+            name: "binder-selinux",
+            variant: Variant::Uml,
+            driver,
+            binderfs: true,
+            leaks: false,
+            command: command.clone(),
+            seconds: 120,
+        })?;
+        let prefix = format!("binder-selinux/uml/{}", driver.name());
+        take(session, &prefix, &boot);
+        outcomes.push(read_lossy(&boot.out.join("outcomes")).unwrap_or_default());
+    }
+    same_outcomes(session, "binder-selinux/uml/as-stock", &outcomes);
+    Ok(())
+}
+
+/// Demands that two drivers answered the same.
+fn same_outcomes(session: &mut Session<'_>, name: &str, outcomes: &[String]) {
+    let same = match outcomes {
+        [stock, ours] if stock == ours && !ours.is_empty() => Ok(()),
+        [stock, ours] => Err(format!("stock: {stock}\nours: {ours}")),
+        _ => Err("not both drivers ran".into()),
+    };
+    session.report.verdict(name, same);
 }
 
 /// A long chain of nested calls that loses both ends, and one on the C driver, which
@@ -190,12 +242,7 @@ fn deep_calls(session: &mut Session<'_>, program: &Path) -> Result<()> {
         );
         outcomes.push(read_lossy(&boot.out.join("outcomes")).unwrap_or_default());
     }
-    let same = match &outcomes[..] {
-        [stock, ours] if stock == ours && !ours.is_empty() => Ok(()),
-        [stock, ours] => Err(format!("stock: {stock}\nours: {ours}")),
-        _ => Err("not both drivers ran".into()),
-    };
-    session.report.verdict("binder-deep/uml/as-stock", same);
+    same_outcomes(session, "binder-deep/uml/as-stock", &outcomes);
     Ok(())
 }
 

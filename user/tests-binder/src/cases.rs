@@ -21,6 +21,7 @@ mod ow;
 mod po;
 mod pr;
 mod rc;
+pub mod se;
 mod sg;
 mod sh;
 mod sp;
@@ -53,7 +54,12 @@ macro_rules! case {
 }
 pub(crate) use case;
 
-/// All cases in the order of their topics.
+/// The cases that need a security policy.
+pub fn labelled() -> impl Iterator<Item = &'static Case> {
+    se::CASES.iter()
+}
+
+/// All others in the order of their topics.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     [
         io::CASES,

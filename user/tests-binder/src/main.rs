@@ -8,14 +8,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tests_binder::cases::all;
+use tests_binder::cases::{all, labelled, se, Case};
 use tests_binder::compare::{compare, parse_expected, parse_outcomes, to_tap};
 use tests_binder::runner::{run, slurp, Plan};
 use tests_binder::world::{Fail, Res};
 
 const USAGE: &str = "\
 usage: tests-binder --dir DIR [--outcomes FILE] [--only TEXT] [--timeout S] [--stock FILE]
-                    [--links N]
+                    [--links N] [--selinux POLICY]
        tests-binder --compare STOCK OURS --expected FILE
        tests-binder --list
 
@@ -25,6 +25,8 @@ Runs the cases, as root, against the binderfs mounted at DIR; TAP on stdout.
   --only TEXT      only cases whose name contains TEXT
   --timeout S      time limit of a case, 90 s if not given
   --links N        length of the chains of nested calls, 100 if not given
+  --selinux POLICY loads that policy, enforces it, and runs the cases about it
+                   instead of all others
   --stock FILE     the driver is the stock one: cases in this table of expected
                    differences may fail and are marked TODO
   --compare A B    compares two files of outcomes, TAP on stdout
@@ -55,6 +57,7 @@ struct Arguments {
     timeout: Option<u64>,
     links: Option<u64>,
     stock: Option<String>,
+    selinux: Option<String>,
     compare: Option<(String, String)>,
     expected: Option<String>,
     list: bool,
@@ -77,6 +80,7 @@ fn arguments() -> Result<Arguments, String> {
                 let links = value()?.parse().map_err(|_| "--links needs a number")?;
                 parsed.links = Some(links);
             }
+            "--selinux" => parsed.selinux = Some(value()?),
             "--stock" => parsed.stock = Some(value()?),
             "--compare" => parsed.compare = Some((value()?, value()?)),
             "--expected" => parsed.expected = Some(value()?),
@@ -96,11 +100,19 @@ fn run_comparison(stock: &str, ours: &str, expected: &str) -> Res<bool> {
 }
 
 fn run_cases(dir: &str, arguments: &Arguments) -> Res<bool> {
-    let cases: Vec<_> = all()
+    let cases: Vec<&Case> = match &arguments.selinux {
+        Some(_) => labelled().collect(),
+        None => all().collect(),
+    };
+    let cases: Vec<_> = cases
+        .into_iter()
         .filter(|case| case.name.contains(&arguments.only))
         .collect();
     if cases.is_empty() {
         return Err(Fail(format!("no case is called like {}", arguments.only)));
+    }
+    if let Some(policy) = &arguments.selinux {
+        se::load(policy)?;
     }
     let mut outcomes: Box<dyn Write> = match arguments.outcomes.as_deref() {
         None => Box::new(io::sink()),
@@ -137,7 +149,7 @@ fn main() -> ExitCode {
         (Some((stock, ours)), Some(expected), None) => run_comparison(stock, ours, expected),
         (None, None, Some(dir)) => run_cases(dir, &arguments),
         (None, None, None) if arguments.list => {
-            for case in all() {
+            for case in all().chain(labelled()) {
                 println!("{} {}", case.section, case.name);
             }
             Ok(true)

@@ -316,6 +316,17 @@ pub fn limit_files([limit, ..]: [u64; 6]) -> i64 {
     code(process::setrlimit(Resource::Nofile, limit).map(|()| 0))
 }
 
+/// (text): the calling task's security label from now on; the text is
+/// NUL-terminated in the shared area.
+pub fn set_label([text, ..]: [u64; 6]) -> i64 {
+    // SAFETY: The conductor put a NUL-terminated string there.
+    let text = unsafe { CStr::from_ptr(text as *const _) };
+    match std::fs::write("/proc/thread-self/attr/current", text.to_bytes()) {
+        Ok(()) => 0,
+        Err(error) => -i64::from(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
 fn milliseconds(timeout: u64) -> Timespec {
     Timespec {
         tv_sec: (timeout / 1000) as _,
