@@ -12,11 +12,11 @@ use crate::wire::{bc, Tx};
 use crate::world::{check, same, Cx, Res, MAPPING};
 
 pub(super) const CASES: &[Case] = &[
-    case!(0 st_many_clients),
-    case!(0 st_restless_clients),
-    case!(0 st_clients_are_killed),
-    case!(0 st_server_is_killed),
-    case!(0 st_watchers_and_deaths),
+    case!(80 st_many_clients),
+    case!(80 st_restless_clients),
+    case!(80 st_clients_are_killed),
+    case!(80 st_server_is_killed),
+    case!(80 st_watchers_and_deaths),
 ];
 
 const ROUNDS: u64 = 120;
