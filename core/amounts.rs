@@ -69,6 +69,16 @@ impl Amounts {
         }
     }
 
+    /// The sum, or as much as can be counted.
+    pub(crate) fn saturating_add(self, other: Self) -> Self {
+        Self {
+            slices: self.slices.saturating_add(other.slices),
+            bytes: self.bytes.saturating_add(other.bytes),
+            handles: self.handles.saturating_add(other.handles),
+            fds: self.fds.saturating_add(other.fds),
+        }
+    }
+
     /// The difference, unless there is less of something.
     pub(crate) fn checked_sub(self, other: Self) -> Option<Self> {
         Some(Self {

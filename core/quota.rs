@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a receiver may hold, who of its senders holds how much of it, and the values that pay.
+//! What a receiver may hold, and who of its senders holds how much of it.
 //!
 //! Each receiving peer has an [`Account`]. A sender is charged there, as a [`Principal`], for what its
 //! message takes: before it is sent, until the receiver gives it back. The charge is a value,
-//! [`Charge`], which lies in what it paid for and gives back what is left when it is dropped.
+//! [`Charge`] (see [`super::charge`]), which lies in what it paid for and gives back what is left when
+//! it is dropped.
 //!
 //! A request is served from the *reserve* if its principal stays within its cap, else from what is
 //! *free*, else it is refused ([`super::share`] has the rule). Which of the two it was is part of the
@@ -27,6 +28,10 @@ pub(crate) use super::{
         OverLimit,
         Resource, //
     },
+    charge::{
+        Charge,
+        HandleCharge, //
+    },
     principal::Principal,
     user::{
         Users,
@@ -43,7 +48,6 @@ use super::{
     },
     share::Share,
     sync::{
-        assert_unlocked,
         new_spinlock,
         pin_data,
         pin_init,
@@ -286,15 +290,11 @@ impl Account {
         if need != Amounts::NONE {
             sources = this.add(who, need)?;
         }
-        Ok(Charge {
-            account: this.clone(),
-            who,
-            amounts: need,
-            sources,
-        })
+        Ok(Charge::new(this, who, need, sources))
     }
 
-    fn add(&self, who: Principal, need: Amounts) -> Result<Sources, ChargeError> {
+    /// Adds `need` to what `who` holds, all or nothing; to be taken off by `release`.
+    pub(super) fn add(&self, who: Principal, need: Amounts) -> Result<Sources, ChargeError> {
         loop {
             // By itself, so that the lock is free when a claim has to be made, or is dropped.
             let (added, gone) = {
@@ -389,11 +389,10 @@ impl Account {
         self.usage.lock().claims.iter().count()
     }
 
-    fn release(&self, who: Principal, amounts: Amounts, sources: Sources) {
-        if amounts != Amounts::NONE {
-            let gone = self.usage.lock().sub(who, amounts, sources);
-            drop(gone);
-        }
+    /// Takes off what was added.
+    pub(super) fn release(&self, who: Principal, amounts: Amounts, sources: Sources) {
+        let gone = self.usage.lock().sub(who, amounts, sources);
+        drop(gone);
     }
 }
 
@@ -402,73 +401,5 @@ fn share_of(seat: &Seat, limits: Limits, resource: Resource) -> Share {
     match limits.get(resource) {
         UNLIMITED => Share::plain(UNLIMITED),
         limit => Share::new(limit, seat.allowance(resource), least(resource)),
-    }
-}
-
-/// Something that is paid for. Dropping it gives it back.
-#[must_use = "is given back at once"]
-pub(crate) struct Charge {
-    account: Arc<Account>,
-    who: Principal,
-    amounts: Amounts,
-    sources: Sources,
-}
-
-impl Charge {
-    /// What is paid for.
-    pub(crate) fn amounts(&self) -> Amounts {
-        self.amounts
-    }
-
-    /// Splits `part` off, which then lives on its own; `None` if there is less.
-    pub(crate) fn split(&mut self, part: Amounts) -> Option<Self> {
-        self.amounts = self.amounts.checked_sub(part)?;
-        Some(Self {
-            account: self.account.clone(),
-            who: self.who,
-            amounts: part,
-            sources: self.sources,
-        })
-    }
-
-    /// Splits one handle off; `None` if there is none.
-    pub(crate) fn split_handle(&mut self) -> Option<HandleCharge> {
-        self.amounts.handles = self.amounts.handles.checked_sub(1)?;
-        Some(HandleCharge {
-            account: self.account.clone(),
-            who: self.who,
-            sources: self.sources,
-        })
-    }
-
-    /// Gives `part` back before the rest; nothing if there is less.
-    pub(crate) fn release(&mut self, part: Amounts) {
-        drop(self.split(part));
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        assert_unlocked();
-        self.account.release(self.who, self.amounts, self.sources);
-    }
-}
-
-/// The charge of one handle, as small as can be: it lies in each handle.
-#[must_use = "is given back at once"]
-pub(crate) struct HandleCharge {
-    account: Arc<Account>,
-    who: Principal,
-    sources: Sources,
-}
-
-impl Drop for HandleCharge {
-    fn drop(&mut self) {
-        assert_unlocked();
-        let one = Amounts {
-            handles: 1,
-            ..Amounts::NONE
-        };
-        self.account.release(self.who, one, self.sources);
     }
 }

@@ -52,6 +52,7 @@ use super::{
     quota::{
         Account,
         Amounts,
+        Charge,
         ChargeError,
         OverLimit,
         Principal, //
@@ -171,7 +172,6 @@ impl<P: Personality> Draft<P> {
     }
 
     /// Takes a slice of `len` bytes from the receiver's pool, charged to `payer`. May sleep.
-    ///
     pub(crate) fn reserve(
         self,
         payer: Principal,
@@ -180,6 +180,17 @@ impl<P: Personality> Draft<P> {
     ) -> Result<Reserved<P>, ReserveError> {
         let pool = self.receiver.pool().ok_or(ReserveError::NoPool)?;
         let charge = Account::charge(self.receiver.account(), payer, amounts)?;
+        let slice = Pool::reserve(pool, len, charge).map_err(ReserveError::Pool)?;
+        Ok(Reserved { draft: self, slice })
+    }
+
+    /// The same, paid for by `charge`, of the receiver's account.
+    pub(crate) fn reserve_paid(
+        self,
+        charge: Charge,
+        len: usize,
+    ) -> Result<Reserved<P>, ReserveError> {
+        let pool = self.receiver.pool().ok_or(ReserveError::NoPool)?;
         let slice = Pool::reserve(pool, len, charge).map_err(ReserveError::Pool)?;
         Ok(Reserved { draft: self, slice })
     }

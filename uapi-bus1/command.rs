@@ -41,7 +41,7 @@ pub(super) enum Command {
     NodesDestroy(NodesDestroy),
     /// `SLICE_RELEASE` of the slice at this offset.
     SliceRelease(u64),
-    /// `SEND`.
+    /// `SEND`, in either form.
     Send(Send),
     /// `RECV`, in either form.
     Recv(Recv),
@@ -118,6 +118,22 @@ pub(super) struct Send {
     pub(super) fds: Array<i32>,
     /// Number of files, readable or not.
     pub(super) n_fds: usize,
+    /// The reply that is to be prepaid.
+    pub(super) reply: Option<Reply>,
+}
+
+/// The most that the reply to a message may be.
+pub(super) struct Reply {
+    /// Bytes of its payload.
+    pub(super) n_bytes: usize,
+    /// Its handles.
+    pub(super) n_handles: usize,
+    /// Its files.
+    pub(super) n_fds: usize,
+    /// The structure as it came, to be written back with the ID of the node.
+    pub(super) raw: abi::SendRequest,
+    /// Where it came from.
+    pub(super) out: UserPtr,
 }
 
 /// The structure that `RECV` fills in: the forms differ in number, flags and length.
@@ -191,6 +207,7 @@ impl Command {
             }
             abi::CMD_SLICE_RELEASE => user::read(arg).map(Self::SliceRelease),
             abi::CMD_SEND => Send::decode(arg, width, max_handles).map(Self::Send),
+            abi::CMD_SEND_REQUEST => Send::decode_request(arg, width, max_handles).map(Self::Send),
             abi::CMD_RECV => Recv::decode(arg).map(Self::Recv),
             abi::CMD_RECV_ANON => Recv::decode_anon(arg).map(Self::Recv),
             _ => Err(ENOTTY),
@@ -264,7 +281,19 @@ impl Send {
     fn decode(arg: UserPtr, width: Width, max_handles: u64) -> Result<Self> {
         let raw: abi::Send = user::read(arg)?;
         check_flags(raw.flags, abi::SEND_CONTINUE | abi::SEND_SEED)?;
+        Self::of(&raw, width, max_handles)
+    }
 
+    fn decode_request(arg: UserPtr, width: Width, max_handles: u64) -> Result<Self> {
+        let raw: abi::SendRequest = user::read(arg)?;
+        let reply = Reply::decode(raw, arg, max_handles)?;
+        let mut send = Self::of(&raw.send, width, max_handles)?;
+        send.reply = reply;
+        Ok(send)
+    }
+
+    /// What both forms have, after the flags.
+    fn of(raw: &abi::Send, width: Width, max_handles: u64) -> Result<Self> {
         // One test for all counts, before any memory is taken for them.
         bounded(
             raw.n_destinations,
@@ -292,7 +321,34 @@ impl Send {
             destinations: Array::read(raw.ptr_destinations, n_destinations)?,
             addressed: n_destinations > 0,
             errors,
+            reply: None,
         })
+    }
+}
+
+impl Reply {
+    /// The announced size of a reply, if one is wanted.
+    fn decode(raw: abi::SendRequest, out: UserPtr, max_handles: u64) -> Result<Option<Self>> {
+        const OTHERS: u64 = abi::SEND_CONTINUE | abi::SEND_SEED;
+        check_flags(raw.send.flags, OTHERS | abi::SEND_REPLY)?;
+        if raw.send.flags & abi::SEND_REPLY == 0 {
+            let sizes = raw.reply_bytes | raw.reply_handles | raw.reply_fds;
+            return if sizes == 0 { Ok(None) } else { Err(EINVAL) };
+        }
+        if raw.send.flags & OTHERS != 0 || raw.send.n_destinations != 1 {
+            return Err(EINVAL);
+        }
+        Ok(Some(Self {
+            n_bytes: bounded(
+                raw.reply_bytes,
+                u64::from(i32::MAX.unsigned_abs()),
+                EMSGSIZE,
+            )?,
+            n_handles: bounded(raw.reply_handles, max_handles, EMSGSIZE)?,
+            n_fds: bounded(raw.reply_fds, abi::FD_MAX, EMSGSIZE)?,
+            raw,
+            out,
+        }))
     }
 }
 

@@ -20,7 +20,8 @@ use super::{
     },
     payload::Layout,
     peer::Client,
-    pool::Pages, //
+    pool::Pages,
+    request::Promise, //
 };
 use crate::{
     core::{
@@ -92,26 +93,45 @@ pub(super) struct Parts<'a> {
     pub(super) handles: &'a [Named],
     /// The files that they carry.
     pub(super) files: &'a [Passed],
+    /// The last handle takes a prepaid reply.
+    pub(super) request: bool,
 }
 
 impl Parts<'_> {
     /// Begins a message: takes what it needs of its receiver.
     ///
-    /// `EDQUOT`, `EMSGSIZE`, `EXFULL` or `ENOMEM`, in the order of the ABI.
-    pub(super) fn lay(&self, draft: Draft<Native>) -> Result<Laid> {
+    /// `EDQUOT`, `EMSGSIZE`, `EXFULL` or `ENOMEM`, in the order of the ABI. A reply is paid for by
+    /// what its receiver has promised.
+    pub(super) fn lay(&self, draft: Draft<Native>, promise: Option<&Promise>) -> Result<Laid> {
         let receiver = draft.receiver().clone();
-        let payer = self.client.principal_at(&receiver);
-        let context = context_for(receiver.part())?;
-        let layout = Layout {
+        let mut context = context_for(receiver.part())?;
+        let mut layout = Layout {
             n_secctx: context.as_ref().map(SecurityCtx::len),
             ..self.layout
         };
-        let new = self.count_new(&receiver);
-        let reserved = draft
-            .reserve(payer, amounts_for(layout)?, layout.len())
-            .map_err(errors::reserve)?;
-        let charge = Account::charge(receiver.account(), payer, handles_amount(new)?)
-            .map_err(errors::charge)?;
+        if promise.is_some_and(|promise| !promise.has_room(layout)) {
+            // What was promised comes first.
+            context = None;
+            layout.n_secctx = None;
+        }
+        let new = handles_amount(self.count_new(&receiver))?;
+        let (reserved, charge) = match promise {
+            Some(promise) => {
+                let mut charge = promise.draw(layout, new.handles)?;
+                let handles = charge.split(new).ok_or(EMSGSIZE)?;
+                (draft.reserve_paid(charge, layout.len()), Ok(handles))
+            }
+            None => {
+                let payer = self.client.principal_at(&receiver);
+                let reserved = draft.reserve(payer, amounts_for(layout)?, layout.len());
+                if let Err(error) = reserved {
+                    return Err(errors::reserve(error));
+                }
+                (reserved, Account::charge(receiver.account(), payer, new))
+            }
+        };
+        let reserved = reserved.map_err(errors::reserve)?;
+        let charge = charge.map_err(errors::charge)?;
         Ok(Laid {
             handles: self.link(&receiver, charge)?,
             reserved,
@@ -140,6 +160,7 @@ impl Parts<'_> {
         let envelope = Envelope {
             layout,
             sender: sender_for(receiver.part())?,
+            request: self.request,
         };
         let mut files = KVec::with_capacity(self.files.len(), GFP_KERNEL_ACCOUNT)?;
         files.extend_from_slice(self.files, GFP_KERNEL_ACCOUNT)?;
@@ -202,7 +223,7 @@ impl Parts<'_> {
 }
 
 /// What a receiver is charged for a message, but for its handles.
-fn amounts_for(layout: Layout) -> Result<Amounts> {
+pub(super) fn amounts_for(layout: Layout) -> Result<Amounts> {
     Ok(Amounts {
         slices: 1,
         bytes: u32::try_from(layout.len()).map_err(|_| EMSGSIZE)?,

@@ -8,11 +8,12 @@
 
 use super::{
     command::NodesDestroy,
+    fresh::Fresh,
     ids::Home,
     native::Native,
     peer::Client,
+    request,
     table::{
-        Fresh,
         Released,
         Table, //
     },
@@ -55,7 +56,8 @@ pub(super) fn destroy(client: &Client, request: &NodesDestroy) -> Result {
 
     client.table().publish(&mut fresh);
     let nodes = doomed.iter().map(|doomed| &doomed.node);
-    client.peer().destroy_all(verdict, nodes);
+    client.peer().destroy_all(verdict, nodes.clone());
+    request::give_up(nodes);
     bury(&mut client.table(), &doomed);
     if request.release {
         // The reader waits for the end of this command, so that both are one to it.

@@ -72,6 +72,8 @@ impl Shape {
 pub(super) struct Contents {
     /// Who sent it.
     pub(super) sender: Sender,
+    /// Its last handle takes a prepaid reply.
+    pub(super) request: bool,
     /// Where its slice is.
     pub(super) offset: u64,
     /// Its files; none of one that was only shown.
@@ -130,6 +132,7 @@ impl Letter {
         drop((handles, node));
         Ok(Contents {
             sender: part.sender,
+            request: part.request,
             offset: offset.ok_or(EFAULT)?,
             files,
         })
@@ -165,6 +168,7 @@ impl Letter {
         }
         Ok(Contents {
             sender: part.sender,
+            request: part.request,
             offset: slice.offset() as u64,
             files: KVec::new(),
         })

@@ -14,7 +14,8 @@ use super::{
     abi,
     files::Passed,
     payload::Layout,
-    pool::Pages, //
+    pool::Pages,
+    request::Promise, //
 };
 use crate::{
     core::{
@@ -125,8 +126,20 @@ impl Default for Named {
     }
 }
 
-/// Place of a node among those of its owner, by time of creation.
-pub(super) struct Birth(pub(super) u64);
+/// How a node came into being.
+pub(super) struct Birth {
+    /// Place among the nodes of its owner, by time of creation.
+    pub(super) age: u64,
+    /// The reply that its owner has prepaid, if it was made for one.
+    pub(super) promise: Option<Promise>,
+}
+
+/// What changes about a node.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// It was made for a reply, and that was sent.
+    pub(super) answered: bool,
+}
 
 /// Who sent a message, in the terms of the opener of the receiving peer.
 #[derive(Clone, Copy)]
@@ -147,6 +160,8 @@ pub(super) struct Envelope {
     pub(super) layout: Layout,
     /// Who sent it.
     pub(super) sender: Sender,
+    /// Its last handle takes a prepaid reply.
+    pub(super) request: bool,
 }
 
 impl Personality for Native {
@@ -157,7 +172,7 @@ impl Personality for Native {
     type Inbox = Arc<WaitQueue>;
     type Queue = ();
     type Node = Birth;
-    type NodeState = ();
+    type NodeState = Progress;
     type Handle = Named;
     type Message = Envelope;
     type Watch = ();
@@ -206,8 +221,10 @@ impl Personality for Native {
         }
     }
 
-    fn counts_changed(_state: &mut Self::NodeState, now: Counts, _via: Via) -> Notice {
+    fn counts_changed(state: &mut Self::NodeState, now: Counts, _via: Via) -> Notice {
         match now.edge {
+            // The reply says it all.
+            Edge::LastStrong if state.answered => Notice::Keep,
             Edge::FirstStrong => Notice::Withdraw,
             Edge::LastStrong => Notice::Push {
                 queue: QueueId::MAIN,

@@ -17,17 +17,19 @@
 
 use super::{
     device::Device,
+    fresh::Fresh,
     limits,
     native::{
         Birth,
         Identity,
-        Native, //
+        Native,
+        Progress, //
     },
     pool,
     pool::Pages,
     recv::Ahead,
+    request,
     table::{
-        Fresh,
         Spots,
         Table, //
     },
@@ -221,7 +223,7 @@ impl Client {
 
     /// Makes a node of this peer.
     pub(super) fn make_node(&self, birth: Birth) -> Result<Soft<Native>, AllocError> {
-        Node::create(&self.peer, birth, ())
+        Node::create(&self.peer, birth, Progress::default())
     }
 
     /// Charges the nodes of `fresh` to this peer; `EDQUOT`.
@@ -283,6 +285,7 @@ impl Client {
         self.pollers.wake(PollMask::HUP);
         let (nodes, estate) = self.table().close();
         self.peer.destroy_all(end, nodes.iter());
+        request::give_up(nodes.iter());
         self.peer.shut();
         drop((ahead, nodes, estate));
         self.pollers.wake(PollMask::HUP);
@@ -294,6 +297,7 @@ impl Client {
         let ahead = self.take_ahead(turn);
         let nodes = self.table().doom();
         flush(self.peer.anchor(), end, nodes.iter());
+        request::give_up(nodes.iter());
         // The IDs go last. One that another peer gives meanwhile goes with them, as the news of its
         // node's end may have; for one that comes later the news is still to come.
         let estate = self.table().flush();

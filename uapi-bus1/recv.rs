@@ -34,6 +34,7 @@ use super::{
         Client,
         Turn, //
     },
+    request,
     user, //
 };
 use crate::core::{
@@ -56,6 +57,8 @@ struct Received {
     kind: u64,
     /// The next entry belongs to the same transaction.
     more: bool,
+    /// The last handle takes a prepaid reply.
+    request: bool,
     /// ID of the node or handle.
     destination: u64,
     sender: Option<Sender>,
@@ -71,7 +74,19 @@ impl Received {
     fn flags(&self) -> u64 {
         let more = if self.more { abi::MSG_CONTINUE } else { 0 };
         let context = self.n_secctx.map_or(0, |_| abi::MSG_HAS_SECCTX);
-        more | context
+        let request = if self.request { abi::MSG_REQUEST } else { 0 };
+        more | context | request
+    }
+
+    /// Flags of the short form.
+    fn anon_flags(&self) -> u64 {
+        let more = if self.more { abi::MSG_ANON_CONTINUE } else { 0 };
+        let request = if self.request {
+            abi::MSG_ANON_REQUEST
+        } else {
+            0
+        };
+        more | request
     }
 }
 
@@ -113,7 +128,7 @@ impl Form {
             Self::Anon(raw) => {
                 raw.msg = abi::MsgAnon {
                     type_: from.kind,
-                    flags: if from.more { abi::MSG_ANON_CONTINUE } else { 0 },
+                    flags: from.anon_flags(),
                     destination: from.destination,
                     offset: from.offset,
                     n_bytes: from.n_bytes,
@@ -141,6 +156,7 @@ impl Found {
             received: Received {
                 kind,
                 more,
+                request: false,
                 destination,
                 sender: None,
                 offset: abi::OFFSET_INVALID,
@@ -165,6 +181,7 @@ impl Found {
             received: Received {
                 kind: abi::MSG_DATA,
                 more,
+                request: contents.request,
                 destination,
                 sender: Some(contents.sender),
                 offset: contents.offset,
@@ -284,9 +301,12 @@ impl Reader<'_> {
                     return Ok(None);
                 };
                 let (found, kept) = self.deliver(request, id, letter, more);
-                if let Some(letter) = kept {
-                    let ahead = Ahead::Message(node, letter, more);
-                    self.client.keep_ahead(self.turn, ahead);
+                match kept {
+                    Some(letter) => {
+                        let ahead = Ahead::Message(node, letter, more);
+                        self.client.keep_ahead(self.turn, ahead);
+                    }
+                    None => request::finish(self.client, &node, id),
                 }
                 found.map(Some)
             }
@@ -309,7 +329,8 @@ impl Reader<'_> {
             _ => None,
         };
         let ahead = match (self.take(&front), &front) {
-            (Some(Taken::Counts(_)), _) => {
+            (Some(Taken::Counts(_)), Front::Counts(node)) => {
+                request::finish(self.client, node, id);
                 return Ok(Some(Found::notice(abi::MSG_NODE_RELEASE, id, false)));
             }
             (Some(Taken::Watch(_, node, more)), _) => Ahead::Watch(node, more),
@@ -321,6 +342,7 @@ impl Reader<'_> {
                 if !request.peek {
                     let spots = &mut self.turn.spots;
                     let contents = letter.open(self.client, spots, numbers.as_ref())?;
+                    request::finish(self.client, node, id);
                     let found = Found::message(id, taken.more, shape.layout, contents, numbers);
                     return Ok(Some(found));
                 }
@@ -422,7 +444,7 @@ impl Reader<'_> {
             Front::Message(node, _) | Front::Watch(node) => self.id_of(node),
             Front::Counts(node) => {
                 // It may have got holders again, or died, since it was queued.
-                let idle = node.state(|(), counts| counts.strong == 0);
+                let idle = node.state(|_, counts| counts.strong == 0);
                 let news = idle && node.death().is_none();
                 news.then(|| self.id_of(node)).flatten()
             }

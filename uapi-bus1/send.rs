@@ -17,7 +17,11 @@
 #![deny(unsafe_code)]
 
 use super::{
-    command::Send,
+    abi,
+    command::{
+        Reply,
+        Send, //
+    },
     compose::{
         Laid,
         Named,
@@ -26,19 +30,26 @@ use super::{
     errors,
     files,
     files::Passed,
+    fresh::Fresh,
     native::Native,
     payload::{
         Layout,
         Payload, //
     },
     peer::Client,
+    request,
+    request::Promise,
     table::{
-        Fresh,
+        Released,
         Table, //
     },
     user, //
 };
 use crate::core::{
+    charge::{
+        Sealed,
+        Slot, //
+    },
     message::Message,
     sync::Arc,
     transaction::{
@@ -64,6 +75,19 @@ struct Target {
     filled: Option<Filled<Native>>,
     /// Why there is none, or why it was not taken.
     error: Option<Error>,
+    /// It was taken.
+    taken: bool,
+    /// The right to send it, if it is a reply.
+    sealed: Option<Sealed>,
+    /// The reference that a reply took with it.
+    released: Option<Released>,
+}
+
+impl Target {
+    /// What the node promises, if this is a reply.
+    fn promise(&self) -> Option<&Promise> {
+        request::promise(self.named.as_ref()?.handle.node())
+    }
 }
 
 /// A message to all its destinations, not yet sent.
@@ -95,6 +119,10 @@ enum Verdict {
 /// The first error in the order of the ABI; nothing has happened then, except with `EFAULT` from an
 /// array of results that could be written at first and not any more in the end.
 pub(super) fn send(client: &Client, request: &Send) -> Result {
+    if let Some(reply) = &request.reply {
+        // The argument is written once before anything happens, with what it has.
+        user::write(reply.out, &reply.raw)?;
+    }
     // Reported later: what is wrong with the handles comes first.
     let files = files::collect(&request.fds);
     loop {
@@ -110,7 +138,7 @@ pub(super) fn send(client: &Client, request: &Send) -> Result {
         attempt.pay()?;
         let parcel = attempt.pack()?;
         match attempt.commit(parcel)? {
-            Verdict::Done => return Ok(()),
+            Verdict::Done => return attempt.tell(),
             Verdict::Refused => {
                 attempt.report()?;
                 return attempt.check();
@@ -149,7 +177,34 @@ impl<'a> Attempt<'a> {
         }
         drop(table);
         mark_repeated(&mut attempt.handles)?;
+        if let Some(reply) = &request.reply {
+            attempt.ask(reply)?;
+        }
         Ok(attempt)
+    }
+
+    /// Prepays the reply; the handle for it goes behind the others.
+    fn ask(&mut self, reply: &Reply) -> Result {
+        let handle = request::ask(self.client, &mut self.fresh, reply)?;
+        self.layout.n_handles += 1;
+        let named = Named {
+            id: abi::HANDLE_INVALID,
+            handle,
+            again: false,
+        };
+        Ok(self.handles.push(named, GFP_KERNEL)?)
+    }
+
+    /// Says where the reply will come to.
+    fn tell(&self) -> Result {
+        let (Some(reply), Some(id)) = (&self.request.reply, self.fresh.reply_id()) else {
+            return Ok(());
+        };
+        let told = abi::SendRequest {
+            reply_node: id,
+            ..reply.raw
+        };
+        user::write(reply.out, &told)
     }
 
     /// Looks up one ID, which may make a node.
@@ -178,6 +233,9 @@ impl<'a> Attempt<'a> {
                 laid: None,
                 filled: None,
                 error,
+                taken: false,
+                sealed: None,
+                released: None,
             };
             self.targets.push(target, GFP_KERNEL)?;
         }
@@ -212,10 +270,11 @@ impl<'a> Attempt<'a> {
             layout: self.layout,
             handles: &self.handles,
             files,
+            request: self.request.reply.is_some(),
         };
         let payload = &self.request.payload;
         if self.request.seed {
-            let mut laid = parts.lay(Draft::own(self.client.peer()))?;
+            let mut laid = parts.lay(Draft::own(self.client.peer()), None)?;
             payload.copy_to(laid.slice())?;
             self.seed = Some(parts.complete(laid)?.into_message());
         }
@@ -224,7 +283,7 @@ impl<'a> Attempt<'a> {
                 continue;
             };
             let draft = Draft::to(named.handle.node()).map_err(errors::dead);
-            match draft.and_then(|draft| parts.lay(draft)) {
+            match draft.and_then(|draft| parts.lay(draft, target.promise())) {
                 Ok(laid) => target.laid = Some(laid),
                 Err(error) => target.error = Some(error),
             }
@@ -310,7 +369,9 @@ impl<'a> Attempt<'a> {
                 self.seed = table.replace_seed(self.seed.take());
             }
         }
+        self.seal();
         let all_taken = self.transmit(parcel);
+        self.use_up();
         if !all_taken && !self.request.partial {
             self.client.table().retract(&mut self.fresh);
         }
@@ -319,6 +380,32 @@ impl<'a> Attempt<'a> {
         } else {
             Verdict::Refused
         })
+    }
+
+    /// Begins to use up what the replies were promised. Whoever gives that up has destroyed the node
+    /// before, so that the engine refuses the message.
+    fn seal(&mut self) {
+        for target in self.targets.iter_mut().filter(|t| t.error.is_none()) {
+            if let Some(promise) = target.promise() {
+                target.sealed = Slot::seal(promise.slot());
+            }
+        }
+    }
+
+    /// Takes the handles back through which a reply was sent.
+    fn use_up(&mut self) {
+        for target in self.targets.iter_mut() {
+            let (Some(sealed), Some(named)) = (target.sealed.take(), &target.named) else {
+                continue;
+            };
+            if target.error.is_some() || !target.taken {
+                continue;
+            }
+            request::answered(named.handle.node());
+            sealed.sent();
+            // To itself a peer replies without one.
+            target.released = self.client.table().release(named.id).ok();
+        }
     }
 
     /// Whether every ID means what it meant when it was looked up.
@@ -338,10 +425,12 @@ impl<'a> Attempt<'a> {
         let targets = &mut self.targets;
         let mut all_taken = true;
         let mut told = |index: usize, outcome: Outcome<Native>| {
-            // The only reason to refuse is that the receiver ended, or the node.
-            if let Outcome::Refused(..) = outcome {
-                all_taken = false;
-                if let Some(target) = targets.get_mut(index) {
+            let refused = matches!(outcome, Outcome::Refused(..));
+            all_taken &= !refused;
+            if let Some(target) = targets.get_mut(index) {
+                target.taken = matches!(outcome, Outcome::Delivered(..));
+                if refused {
+                    // The only reason is that the receiver ended, or the node.
                     target.error = Some(EHOSTUNREACH);
                 }
             }

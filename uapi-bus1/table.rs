@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 use super::{
+    fresh::Fresh,
     ids,
     ids::{
         Home,
@@ -24,6 +25,7 @@ use super::{
     pool::Pages, //
 };
 use crate::core::{
+    destroy::Verdict,
     handle::{
         Handle,
         Soft,
@@ -47,20 +49,23 @@ use kernel::prelude::*;
 
 /// A handle with an ID, and the user's references to it.
 pub(super) struct Held {
-    handle: Arc<Handle<Native>>,
+    pub(super) handle: Arc<Handle<Native>>,
     /// References that were given to this peer.
     strong: Option<Strong<Native>>,
     /// The reference that an owner has from the start and keeps while the node lives.
     pinned: Option<Soft<Native>>,
+    /// Memory for the end of a node that was made for a reply.
+    pub(super) end: Option<Verdict>,
 }
 
 impl Held {
     /// The handle of a node that was just made.
-    fn pinned(soft: Soft<Native>) -> Self {
+    pub(super) fn pinned(soft: Soft<Native>) -> Self {
         Self {
             handle: soft.handle().clone(),
             strong: None,
             pinned: Some(soft),
+            end: None,
         }
     }
 
@@ -69,6 +74,7 @@ impl Held {
             handle: strong.handle().clone(),
             strong: Some(strong),
             pinned: None,
+            end: None,
         }
     }
 
@@ -87,11 +93,7 @@ impl Held {
 
     /// Takes one reference off; `None` if there is but the pinned one of a living node.
     fn take_one(&mut self) -> Option<Released> {
-        let mut released = Released {
-            _strong: None,
-            _pinned: None,
-            _entry: None,
-        };
+        let mut released = Released::nothing();
         if let Some(strong) = &mut self.strong {
             released._strong = strong.split().or_else(|| self.strong.take());
         } else if self.handle.node().death().is_some() {
@@ -109,6 +111,18 @@ pub(super) struct Released {
     _strong: Option<Strong<Native>>,
     _pinned: Option<Soft<Native>>,
     _entry: Option<RBTreeNode<u64, Held>>,
+    _node: Option<RBTreeNode<u64, Arc<Node<Native>>>>,
+}
+
+impl Released {
+    fn nothing() -> Self {
+        Self {
+            _strong: None,
+            _pinned: None,
+            _entry: None,
+            _node: None,
+        }
+    }
 }
 
 /// Memory for one ID.
@@ -155,67 +169,12 @@ impl Spots {
     }
 }
 
-/// A node that is about to get its ID.
-struct Newborn {
-    id: u64,
-    birth: u64,
-    node: Option<RBTreeNode<u64, Arc<Node<Native>>>>,
-}
-
-/// Own nodes that were made for one call, by the IDs that made them.
-///
-/// They come into the table all together, once nothing can fail any more; dropped before, they
-/// were never there.
-pub(super) struct Fresh {
-    ids: RBTree<u64, Held>,
-    born: KVec<Newborn>,
-}
-
-impl Fresh {
-    /// None.
-    pub(super) fn new() -> Self {
-        Self {
-            ids: RBTree::new(),
-            born: KVec::new(),
-        }
-    }
-
-    /// The handle of the node that `id` made.
-    fn find(&self, id: u64) -> Option<&Arc<Handle<Native>>> {
-        self.ids.get(&id).map(|held| &held.handle)
-    }
-
-    /// Adds a node that `id` made.
-    fn add(&mut self, id: u64, soft: Soft<Native>) -> Result<(), AllocError> {
-        let spot = reserve_node()?;
-        let node = soft.node().clone();
-        let birth = node.part().0;
-        let node = reserve_node()?.into_node(birth, node);
-        self.born.push(
-            Newborn {
-                id,
-                birth,
-                node: Some(node),
-            },
-            GFP_KERNEL,
-        )?;
-        let held = Held::pinned(soft);
-        held.handle.part().assign(id);
-        self.ids.insert(spot.into_node(id, held));
-        Ok(())
-    }
-
-    /// Pays for each of them out of `charge`.
-    pub(super) fn pay(&self, mut charge: Charge) {
-        for held in self.ids.values() {
-            held.handle.part().pay(&mut charge);
-        }
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.born.len()
-    }
+/// A request of this peer that is over.
+pub(super) struct Ended {
+    /// Memory for the end of the node.
+    pub(super) verdict: Verdict,
+    /// What the peer held of it; to be dropped after unlock, before the node ends.
+    pub(super) held: Released,
 }
 
 /// All that a peer holds.
@@ -319,15 +278,27 @@ impl Table {
         if !ids::creates(id) {
             return Err(ENXIO);
         }
-        let soft = make(Birth(self.births))?;
-        self.births += 1;
+        let birth = Birth {
+            age: self.next_age(),
+            promise: None,
+        };
+        let soft = make(birth)?;
         let handle = soft.handle().clone();
         fresh.add(id, soft)?;
         Ok(handle)
     }
 
+    /// The age of the next node; greater than that of any before.
+    pub(super) fn next_age(&mut self) -> u64 {
+        self.births += 1;
+        self.births
+    }
+
     /// Whether `id` still means `handle`, looked up before.
     pub(super) fn confirms(&self, id: u64, handle: &Arc<Handle<Native>>, fresh: &Fresh) -> bool {
+        if fresh.is_reply(handle) {
+            return true;
+        }
         match (self.find(id), fresh.find(id)) {
             (Some(now), None) => Arc::ptr_eq(now, handle),
             // Somebody else has made a node with this ID meanwhile.
@@ -348,6 +319,15 @@ impl Table {
                 self.changes += 1;
             }
         }
+        if let Some(reply) = &mut fresh.reply {
+            if let Some((spot, held, node)) = reply.unpublished.take() {
+                let id = self.numbers.take(Home::Own);
+                held.handle.part().assign(id);
+                self.own.insert(node);
+                self.ids.insert(spot.into_node(id, held));
+                reply.id = Some(id);
+            }
+        }
     }
 
     /// Undoes [`publish`](Self::publish), before anybody else has seen one of the nodes.
@@ -359,6 +339,30 @@ impl Table {
                 self.changes += 1;
             }
         }
+        if let Some(reply) = &mut fresh.reply {
+            if let Some(id) = reply.id.take() {
+                let node = self.own.remove_node(&reply.handle.node().part().age);
+                reply.retracted = self.ids.remove_node(&id).zip(node);
+                self.changes += 1;
+            }
+        }
+    }
+
+    /// Ends the request whose reply comes to `id`: the ID, and all that it stood for, is gone. `None`
+    /// if it is not that of a request.
+    pub(super) fn end_request(&mut self, id: u64) -> Option<Ended> {
+        let held = self.ids.get_mut(&id)?;
+        let verdict = held.end.take()?;
+        held.handle.part().revoke();
+        let node = held.handle.node().clone();
+        let mut released = Released::nothing();
+        released._node = self.own.remove_node(&node.part().age);
+        released._entry = self.ids.remove_node(&id);
+        self.changes += 1;
+        Some(Ended {
+            verdict,
+            held: released,
+        })
     }
 
     /// Counts `given` as a reference of the user; returns the ID of its handle.
@@ -402,7 +406,7 @@ impl Table {
 
     /// Takes a node that is destroyed off the living ones.
     pub(super) fn bury(&mut self, node: &Node<Native>) -> Option<impl Sized> {
-        self.own.remove_node(&node.part().0)
+        self.own.remove_node(&node.part().age)
     }
 
     /// Hands a slice to the user, at its offset, with memory of `spots`, which has some.
@@ -445,7 +449,7 @@ impl Table {
             if Home::of(handle) == Home::Foreign {
                 continue;
             }
-            if let Some(node) = doomed.0.remove_node(&handle.node().part().0) {
+            if let Some(node) = doomed.0.remove_node(&handle.node().part().age) {
                 self.own.insert(node);
             }
         }
@@ -460,7 +464,7 @@ impl Table {
         let carried = seed.iter().flat_map(|seed| seed.handles.iter().flatten());
         for handle in carried.map(Strong::handle) {
             let home = Home::of(handle) == Home::Own;
-            if !home || own.get(&handle.node().part().0).is_none() {
+            if !home || own.get(&handle.node().part().age).is_none() {
                 continue;
             }
             let Some(id) = handle.part().id() else {

@@ -18,11 +18,9 @@ use super::{
     },
     device::Device,
     errors,
+    fresh::Fresh,
     peer::Client,
-    table::{
-        Fresh,
-        Spots, //
-    },
+    table::Spots,
     user, //
 };
 use crate::{

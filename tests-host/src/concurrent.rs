@@ -3,6 +3,7 @@
 //! Parts of the engine below the order, with threads: pools and charges.
 
 use crate::core::{
+    charge::Slot,
     pool::{
         PageStore,
         Pool, //
@@ -62,6 +63,35 @@ fn senders_fill_one_pool_at_the_same_time() {
             .into_iter()
             .for_each(|sender| sender.join().unwrap());
         assert_eq!((pool.used(), account.report().used), (0, Amounts::NONE));
+    });
+}
+
+/// Two want to answer, and whoever asked gives up: one of the three is first, and nothing is lost.
+#[test]
+fn one_answers_while_nobody_waits_any_more() {
+    model(|| {
+        let users = Users::new().unwrap();
+        let seat = Users::enter(&users, [PAYER], slices(2, 16)).unwrap();
+        let account = Account::new(seat, slices(2, 16)).unwrap();
+        let slot = Slot::new(&account, PAYER, slices(1, 8)).unwrap();
+        let answer = || {
+            let slot = slot.clone();
+            thread::spawn(move || {
+                let charge = Slot::draw(&slot, slices(1, 8)).ok()?;
+                Slot::seal(&slot)?.sent();
+                Some(charge)
+            })
+        };
+        let answers = [answer(), answer()];
+        slot.close();
+        let sent: Vec<_> = answers
+            .into_iter()
+            .filter_map(|answer| answer.join().unwrap())
+            .collect();
+        assert!(sent.len() < 2);
+        assert_eq!(account.report().used.slices as usize, sent.len());
+        drop(sent);
+        assert_eq!(account.report().used, Amounts::NONE);
     });
 }
 

@@ -91,6 +91,7 @@ mod sequential {
 mod suites {
     mod anchor;
     mod call;
+    mod charge;
     mod destroy;
     mod dispatch;
     mod entry;

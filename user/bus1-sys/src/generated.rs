@@ -114,6 +114,32 @@ const _: () = {
     ["Offset of field: bus1_cmd_send::n_fds"]
         [::core::mem::offset_of!(bus1_cmd_send, n_fds) - 72usize];
 };
+#[doc = " struct bus1_cmd_send_request - send a message and prepay its reply\n @send: in: the message, with BUS1_SEND_FLAG_REPLY among its flags\n @reply_bytes: in: most payload bytes of the reply\n @reply_handles: in: most handles that it carries\n @reply_fds: in: most files that it carries, at most BUS1_FD_MAX\n @reply_node: out: ID of the node that the reply is sent to\n\n With BUS1_SEND_FLAG_REPLY the message has exactly one destination, and\n neither of the other flags.  The kernel makes a node for the reply and sends a\n handle of it along, behind all others; the receiver knows it by\n BUS1_MSG_FLAG_REQUEST.  One message, of the announced size at most, can be\n sent to that handle.  Room for it is charged to the requesting peer, by the\n request, so that whoever replies is refused nothing for a quota: neither its\n own nor the requester's.  A larger reply gets EMSGSIZE, and another one can\n be sent; EBUSY says that another task is sending one.  A reply that was sent\n takes one reference of the handle with it, as BUS1_CMD_HANDLE_RELEASE does.\n\n The requester receives one of two things for @reply_node: the reply, or\n BUS1_MSG_NODE_RELEASE if nobody can send one any more.  With that, @reply_node\n and all references of it are gone on the requesting peer.  Who does not want\n to wait destroys the node, like any other.  Another thread can receive the\n reply before the call returns.\n\n Without BUS1_SEND_FLAG_REPLY the call is BUS1_CMD_SEND, and what begins with\n \"reply\" is 0."]
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
+pub struct bus1_cmd_send_request {
+    pub send: bus1_cmd_send,
+    pub reply_bytes: u64,
+    pub reply_handles: u64,
+    pub reply_fds: u64,
+    pub reply_node: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of bus1_cmd_send_request"][::core::mem::size_of::<bus1_cmd_send_request>() - 112usize];
+    ["Alignment of bus1_cmd_send_request"]
+        [::core::mem::align_of::<bus1_cmd_send_request>() - 8usize];
+    ["Offset of field: bus1_cmd_send_request::send"]
+        [::core::mem::offset_of!(bus1_cmd_send_request, send) - 0usize];
+    ["Offset of field: bus1_cmd_send_request::reply_bytes"]
+        [::core::mem::offset_of!(bus1_cmd_send_request, reply_bytes) - 80usize];
+    ["Offset of field: bus1_cmd_send_request::reply_handles"]
+        [::core::mem::offset_of!(bus1_cmd_send_request, reply_handles) - 88usize];
+    ["Offset of field: bus1_cmd_send_request::reply_fds"]
+        [::core::mem::offset_of!(bus1_cmd_send_request, reply_fds) - 96usize];
+    ["Offset of field: bus1_cmd_send_request::reply_node"]
+        [::core::mem::offset_of!(bus1_cmd_send_request, reply_node) - 104usize];
+};
 #[doc = " struct bus1_msg - description of a received message\n @type: BUS1_MSG_*\n @flags: BUS1_MSG_FLAG_*\n @destination: receiver's ID of the node or handle that it is for\n @uid: real user ID of the sending task, as the opener of the receiving peer sees it\n @gid: real group ID, likewise\n @pid: thread group of the sending task, 0 if it is not visible to the opener\n @tid: sending thread, likewise\n @offset: start of the slice in the pool, or BUS1_OFFSET_INVALID\n @n_bytes: payload bytes, at the start of the slice\n @n_handles: u64 handle IDs, after the payload at the next multiple of 8\n @n_fds: __s32 file descriptors, after the handles\n @n_secctx: bytes of security context, after the descriptors at the next multiple of 8"]
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
@@ -230,16 +256,19 @@ pub const BUS1_PEER_RESET_FLAG_FLUSH_SEED: u64 = 2;
 pub const BUS1_NODES_DESTROY_FLAG_RELEASE_HANDLES: u64 = 1;
 pub const BUS1_SEND_FLAG_CONTINUE: u64 = 1;
 pub const BUS1_SEND_FLAG_SEED: u64 = 2;
+pub const BUS1_SEND_FLAG_REPLY: u64 = 4;
 pub const BUS1_MSG_NONE: u64 = 0;
 pub const BUS1_MSG_DATA: u64 = 1;
 pub const BUS1_MSG_NODE_DESTROY: u64 = 2;
 pub const BUS1_MSG_NODE_RELEASE: u64 = 3;
 pub const BUS1_MSG_FLAG_HAS_SECCTX: u64 = 1;
 pub const BUS1_MSG_FLAG_CONTINUE: u64 = 2;
+pub const BUS1_MSG_FLAG_REQUEST: u64 = 4;
 pub const BUS1_RECV_FLAG_PEEK: u64 = 1;
 pub const BUS1_RECV_FLAG_SEED: u64 = 2;
 pub const BUS1_RECV_FLAG_INSTALL_FDS: u64 = 4;
 pub const BUS1_MSG_ANON_FLAG_CONTINUE: u64 = 1;
+pub const BUS1_MSG_ANON_FLAG_REQUEST: u64 = 2;
 pub const BUS1_RECV_ANON_FLAG_SEED: u64 = 1;
 pub const BUS1_RECV_ANON_FLAG_INSTALL_FDS: u64 = 2;
 pub const BUS1_CMD_PEER_DISCONNECT: u32 = 3221788160;
@@ -250,5 +279,6 @@ pub const BUS1_CMD_HANDLE_TRANSFER: u32 = 3223361041;
 pub const BUS1_CMD_NODES_DESTROY: u32 = 3222836768;
 pub const BUS1_CMD_SLICE_RELEASE: u32 = 3221788208;
 pub const BUS1_CMD_SEND: u32 = 3226506816;
+pub const BUS1_CMD_SEND_REQUEST: u32 = 3228603968;
 pub const BUS1_CMD_RECV: u32 = 3227555408;
 pub const BUS1_CMD_RECV_ANON: u32 = 3225982544;

@@ -179,7 +179,8 @@ pub unsafe fn slice_release(fd: impl AsFd, offset: u64) -> Result<()> {
 ///
 /// Those of the message: `INVAL`, `MSGSIZE`, `FAULT`, `NXIO`, `BADF`,
 /// `OPNOTSUPP`. Those of its destinations: `NXIO`, `NOTUNIQ`, `HOSTUNREACH`,
-/// `DQUOT`, `XFULL`, `MSGSIZE`, `NOMEM`. `SHUTDOWN` if the peer is disconnected.
+/// `DQUOT`, `XFULL`, `MSGSIZE`, `NOMEM`, and `BUSY` for a reply while another one
+/// to the same request is being sent. `SHUTDOWN` if the peer is disconnected.
 ///
 /// # Safety
 ///
@@ -190,6 +191,22 @@ pub unsafe fn slice_release(fd: impl AsFd, offset: u64) -> Result<()> {
 pub unsafe fn send(fd: impl AsFd, arg: &mut bus1_cmd_send) -> Result<()> {
     // SAFETY: as for `peer_query`; the caller vouches for the array of errors.
     unsafe { ioctl(fd, Updater::<BUS1_CMD_SEND, _>::new(arg)) }
+}
+
+/// Sends a message and prepays its reply; see [`bus1_cmd_send_request`].
+///
+/// # Errors
+///
+/// Those of [`send`]. `DQUOT` also if the peer has no room for the reply, `INVAL`
+/// for anything but one destination or for other flags beside
+/// [`BUS1_SEND_FLAG_REPLY`].
+///
+/// # Safety
+///
+/// As for [`send`].
+pub unsafe fn send_request(fd: impl AsFd, arg: &mut bus1_cmd_send_request) -> Result<()> {
+    // SAFETY: as for `send`.
+    unsafe { ioctl(fd, Updater::<BUS1_CMD_SEND_REQUEST, _>::new(arg)) }
 }
 
 /// Takes the next message off the queue; see [`bus1_cmd_recv`].

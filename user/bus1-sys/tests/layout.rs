@@ -15,7 +15,7 @@ fn iowr(nr: u32, size: usize) -> u32 {
 
 #[test]
 fn numbers() {
-    let table: [(u32, u32, u32, usize); 10] = [
+    let table: [(u32, u32, u32, usize); 11] = [
         (BUS1_CMD_PEER_DISCONNECT, 0xc008_9600, 0x00, 8),
         (BUS1_CMD_PEER_QUERY, 0xc020_9601, 0x01, 32),
         (BUS1_CMD_PEER_RESET, 0xc020_9602, 0x02, 32),
@@ -24,6 +24,7 @@ fn numbers() {
         (BUS1_CMD_NODES_DESTROY, 0xc018_9620, 0x20, 24),
         (BUS1_CMD_SLICE_RELEASE, 0xc008_9630, 0x30, 8),
         (BUS1_CMD_SEND, 0xc050_9640, 0x40, 80),
+        (BUS1_CMD_SEND_REQUEST, 0xc070_9640, 0x40, 112),
         (BUS1_CMD_RECV, 0xc060_9650, 0x50, 96),
         (BUS1_CMD_RECV_ANON, 0xc048_9650, 0x50, 72),
     ];
@@ -52,6 +53,11 @@ fn sizes_and_alignment() {
             24,
         ),
         (size_of::<bus1_cmd_send>(), align_of::<bus1_cmd_send>(), 80),
+        (
+            size_of::<bus1_cmd_send_request>(),
+            align_of::<bus1_cmd_send_request>(),
+            112,
+        ),
         (size_of::<bus1_msg>(), align_of::<bus1_msg>(), 80),
         (size_of::<bus1_cmd_recv>(), align_of::<bus1_cmd_recv>(), 96),
         (size_of::<bus1_msg_anon>(), align_of::<bus1_msg_anon>(), 56),
@@ -74,6 +80,12 @@ fn offsets_of_requests() {
     assert_eq!(offset_of!(bus1_cmd_peer_reset, max_handles), 20);
     assert_eq!(offset_of!(bus1_cmd_peer_reset, max_inflight_bytes), 24);
     assert_eq!(offset_of!(bus1_cmd_peer_reset, max_inflight_fds), 28);
+
+    assert_eq!(offset_of!(bus1_cmd_send_request, send), 0);
+    assert_eq!(offset_of!(bus1_cmd_send_request, reply_bytes), 80);
+    assert_eq!(offset_of!(bus1_cmd_send_request, reply_handles), 88);
+    assert_eq!(offset_of!(bus1_cmd_send_request, reply_fds), 96);
+    assert_eq!(offset_of!(bus1_cmd_send_request, reply_node), 104);
 
     assert_eq!(offset_of!(bus1_cmd_handle_transfer, flags), 0);
     assert_eq!(offset_of!(bus1_cmd_handle_transfer, src_handle), 8);
