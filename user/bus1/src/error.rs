@@ -137,6 +137,8 @@ errors! {
         Invalid = INVAL, "too many destinations";
         /// A handle or node is one of another peer.
         WrongPeer = XDEV, "a handle belongs to another peer";
+        /// Somebody else is sending the reply at this moment.
+        Busy = BUSY, "somebody else is sending the reply";
         /// The kernel is short of memory.
         OutOfMemory = NOMEM, "the kernel is out of memory";
     }

@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use bus1_sys::{
-    bus1_msg, BUS1_HANDLE_INVALID, BUS1_MSG_FLAG_CONTINUE, BUS1_MSG_NODE_DESTROY,
-    BUS1_MSG_NODE_RELEASE,
+    bus1_msg, BUS1_HANDLE_INVALID, BUS1_MSG_FLAG_CONTINUE, BUS1_MSG_FLAG_REQUEST,
+    BUS1_MSG_NODE_DESTROY, BUS1_MSG_NODE_RELEASE,
 };
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -18,6 +18,7 @@ use crate::error::RecvError;
 use crate::handle::{Handle, Id};
 use crate::map::{Contents, Slice};
 use crate::peer::Peer;
+use crate::request::Reply;
 
 /// One entry of a peer's queue.
 #[derive(Debug)]
@@ -46,6 +47,9 @@ pub struct Message<'p> {
     pub handles: Vec<Option<Handle<'p>>>,
     /// The files that it brings, close-on-exec.
     pub files: Vec<OwnedFd>,
+    /// The right to reply, if its sender has prepaid that
+    /// ([`Transaction::request`](crate::Transaction::request)) and still waits.
+    pub reply: Option<Reply<'p>>,
     /// Who sent it.
     pub sender: Sender,
     /// Whether the next event is a part of the same transaction.
@@ -97,10 +101,16 @@ impl<'p> Event<'p> {
             BUS1_HANDLE_INVALID => None,
             id => Some(Handle::new(peer, Id::from_bits(id))),
         };
+        let mut handles: Vec<_> = contents.handles.into_iter().map(handle).collect();
+        let reply = match msg.flags & BUS1_MSG_FLAG_REQUEST {
+            0 => None,
+            _ => handles.pop().flatten().map(Reply::new),
+        };
         Ok(Event::Data(Message {
             destination: id,
             payload: contents.payload,
-            handles: contents.handles.into_iter().map(handle).collect(),
+            handles,
+            reply,
             files: contents.files,
             sender: Sender {
                 uid: msg.uid,

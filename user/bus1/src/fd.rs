@@ -33,6 +33,42 @@ fn address<T>(slice: &[T]) -> u64 {
     slice.as_ptr() as u64
 }
 
+impl Parcel<'_> {
+    fn numbers(&self) -> Vec<RawFd> {
+        self.files.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// The kernel's structure. It holds addresses of all three arguments. Fails
+    /// unless `errors` is empty or has an element for each destination.
+    fn to_raw(
+        &self,
+        files: &[RawFd],
+        flags: u64,
+        errors: &mut [i64],
+    ) -> Result<sys::bus1_cmd_send, Errno> {
+        let ptr_errors = if errors.is_empty() {
+            0
+        } else if errors.len() == self.destinations.len() {
+            errors.as_mut_ptr() as u64
+        } else {
+            return Err(Errno::INVAL);
+        };
+        Ok(sys::bus1_cmd_send {
+            flags,
+            ptr_destinations: address(&self.destinations),
+            ptr_errors,
+            n_destinations: self.destinations.len() as u64,
+            // IoSlice is promised to have the layout of struct iovec.
+            ptr_vecs: address(&self.payload),
+            n_vecs: self.payload.len() as u64,
+            ptr_handles: address(&self.handles),
+            n_handles: self.handles.len() as u64,
+            ptr_fds: address(files),
+            n_fds: files.len() as u64,
+        })
+    }
+}
+
 impl Fd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         Fd(fd)
@@ -124,30 +160,26 @@ impl Fd {
         flags: u64,
         errors: &mut [i64],
     ) -> Result<(), Errno> {
-        let files: Vec<RawFd> = parcel.files.iter().map(AsRawFd::as_raw_fd).collect();
-        let ptr_errors = if errors.is_empty() {
-            0
-        } else if errors.len() == parcel.destinations.len() {
-            errors.as_mut_ptr() as u64
-        } else {
-            return Err(Errno::INVAL);
-        };
-        let mut arg = sys::bus1_cmd_send {
-            flags,
-            ptr_destinations: address(&parcel.destinations),
-            ptr_errors,
-            n_destinations: parcel.destinations.len() as u64,
-            // IoSlice is promised to have the layout of struct iovec.
-            ptr_vecs: address(&parcel.payload),
-            n_vecs: parcel.payload.len() as u64,
-            ptr_handles: address(&parcel.handles),
-            n_handles: parcel.handles.len() as u64,
-            ptr_fds: address(&files),
-            n_fds: files.len() as u64,
-        };
+        let files = parcel.numbers();
+        let mut arg = parcel.to_raw(&files, flags, errors)?;
         // SAFETY: the type's invariant. The array of errors is borrowed for the
-        // call and as long as the number of destinations says (checked above).
+        // call and as long as the number of destinations says (see `to_raw`).
         unsafe { sys::send(&self.0, &mut arg) }
+    }
+
+    /// Sends, and prepays a reply of the sizes that are set in `room`; says
+    /// which node it will come to.
+    pub(crate) fn send_request(
+        &self,
+        parcel: &Parcel<'_>,
+        mut room: sys::bus1_cmd_send_request,
+        errors: &mut [i64],
+    ) -> Result<u64, Errno> {
+        let files = parcel.numbers();
+        room.send = parcel.to_raw(&files, sys::BUS1_SEND_FLAG_REPLY, errors)?;
+        // SAFETY: as for `send`.
+        unsafe { sys::send_request(&self.0, &mut room) }?;
+        Ok(room.reply_node)
     }
 
     pub(crate) fn recv(&self, flags: u64, max_offset: u64) -> Result<sys::bus1_msg, Errno> {

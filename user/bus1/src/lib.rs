@@ -62,6 +62,7 @@ mod layout;
 mod map;
 mod node;
 mod peer;
+mod request;
 mod send;
 
 pub use error::{HandleError, PeerError, RecvError, SendError, SendFault};
@@ -70,5 +71,6 @@ pub use handle::{Handle, Id, Target};
 pub use map::Slice;
 pub use node::Node;
 pub use peer::{Limits, Options, Peer, POOL_BYTES};
+pub use request::{Answer, Pending, Refused, Reply, Room};
 pub use rustix::io::Errno;
 pub use send::Transaction;

@@ -12,8 +12,9 @@ use rustix::io::Errno;
 
 use crate::error::{SendError, SendFault};
 use crate::fd::Parcel;
-use crate::handle::Target;
+use crate::handle::{Handle, Id, Target};
 use crate::peer::Peer;
+use crate::request::{Pending, Room};
 
 /// A message that is being put together.
 ///
@@ -112,16 +113,45 @@ impl<'a> Transaction<'a> {
         self.call(BUS1_SEND_FLAG_CONTINUE)
     }
 
+    /// Sends to the one destination, and prepays a reply of at most `room`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`commit`](Self::commit). `Quota` also if this peer has no room for
+    /// the reply, `Invalid` unless there is exactly one destination.
+    pub fn request(self, room: Room) -> Result<Pending<'a>, SendError> {
+        let peer = self.peer;
+        let (id, _) = self
+            .enter(|peer, parcel, errors| peer.fd().send_request(parcel, room.to_raw(), errors))?;
+        Ok(Pending::new(peer, Id::from_bits(id)))
+    }
+
+    /// Adds the destination that takes a reply.
+    pub(crate) fn to_reply(mut self, handle: &Handle<'_>) -> Self {
+        let id = self.check(handle);
+        self.parcel.destinations.push(id);
+        self
+    }
+
     fn call(self, flags: u64) -> Result<Vec<Result<(), SendFault>>, SendError> {
+        let (_, outcomes) =
+            self.enter(|peer, parcel, errors| peer.fd().send(parcel, flags, errors))?;
+        Ok(outcomes)
+    }
+
+    /// Does `send`; what it returns, and the result of each destination.
+    fn enter<T>(
+        self,
+        send: impl FnOnce(&Peer, &Parcel<'_>, &mut [i64]) -> Result<T, Errno>,
+    ) -> Result<(T, Vec<Result<(), SendFault>>), SendError> {
         if self.foreign {
             return Err(SendError::new(SendFault::WrongPeer, Vec::new()));
         }
         // The kernel writes errors only, and these are negative: what is left
         // at 1 was never looked at.
         let mut raw = vec![1_i64; self.parcel.destinations.len()];
-        let result = self.peer.fd().send(&self.parcel, flags, &mut raw);
-        match result {
-            Ok(()) => Ok(raw.iter().map(|raw| outcome(*raw)).collect()),
+        match send(self.peer, &self.parcel, &mut raw) {
+            Ok(value) => Ok((value, raw.iter().map(|raw| outcome(*raw)).collect())),
             Err(errno) => {
                 let looked_at = raw.iter().all(|raw| *raw <= 0);
                 let raw = if looked_at { &raw[..] } else { &[] };
