@@ -72,6 +72,36 @@ pub struct Mail<'a> {
     pub flags: u64,
 }
 
+impl<'a> Mail<'a> {
+    fn vecs(&self) -> Vec<IoSlice<'a>> {
+        self.payload.iter().map(|part| IoSlice::new(part)).collect()
+    }
+
+    /// The kernel's structure, without an array of errors.
+    fn to_raw(self, vecs: &[IoSlice<'_>]) -> sys::bus1_cmd_send {
+        sys::bus1_cmd_send {
+            flags: self.flags,
+            ptr_destinations: self.to.as_ptr() as u64,
+            ptr_errors: 0,
+            n_destinations: self.to.len() as u64,
+            ptr_vecs: vecs.as_ptr() as u64,
+            n_vecs: vecs.len() as u64,
+            ptr_handles: self.handles.as_ptr() as u64,
+            n_handles: self.handles.len() as u64,
+            ptr_fds: self.fds.as_ptr() as u64,
+            n_fds: self.fds.len() as u64,
+        }
+    }
+}
+
+/// The most that a reply may be.
+#[derive(Default, Clone, Copy)]
+pub struct Room {
+    pub bytes: u64,
+    pub handles: u64,
+    pub fds: u64,
+}
+
 /// A peer and a mapping of its pool.
 pub struct Peer {
     fd: OwnedFd,
@@ -228,20 +258,34 @@ impl Peer {
 
     /// Sends, with the results of the destinations.
     pub fn send_and_tell(&self, mail: &Mail<'_>, errors: Errors<'_>) -> Result<(), Errno> {
-        let vecs: Vec<IoSlice<'_>> = mail.payload.iter().map(|part| IoSlice::new(part)).collect();
-        let arg = sys::bus1_cmd_send {
-            flags: mail.flags,
-            ptr_destinations: mail.to.as_ptr() as u64,
-            ptr_errors: 0,
-            n_destinations: mail.to.len() as u64,
-            ptr_vecs: vecs.as_ptr() as u64,
-            n_vecs: vecs.len() as u64,
-            ptr_handles: mail.handles.as_ptr() as u64,
-            n_handles: mail.handles.len() as u64,
-            ptr_fds: mail.fds.as_ptr() as u64,
-            n_fds: mail.fds.len() as u64,
+        let vecs = mail.vecs();
+        self.send_with(mail.to_raw(&vecs), errors)
+    }
+
+    /// SEND in the form for requests, with any values; the ID of the node.
+    pub fn request_with(&self, mail: &Mail<'_>, room: Room) -> Result<u64, Errno> {
+        let vecs = mail.vecs();
+        let mut arg = sys::bus1_cmd_send_request {
+            send: mail.to_raw(&vecs),
+            reply_bytes: room.bytes,
+            reply_handles: room.handles,
+            reply_fds: room.fds,
+            reply_node: sys::BUS1_HANDLE_INVALID,
         };
-        self.send_with(arg, errors)
+        // SAFETY: as for `query`. There is no array of errors.
+        unsafe { sys::send_request(&self.fd, &mut arg) }?;
+        Ok(arg.reply_node)
+    }
+
+    /// Asks one node, with room for a reply; the ID of the node that it comes to.
+    pub fn ask(&self, to: u64, bytes: &[u8], room: Room) -> Result<u64, Errno> {
+        let mail = Mail {
+            to: &[to],
+            payload: &[bytes],
+            flags: sys::BUS1_SEND_FLAG_REPLY,
+            ..Default::default()
+        };
+        self.request_with(&mail, room)
     }
 
     /// Sends.

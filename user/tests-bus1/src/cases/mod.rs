@@ -27,6 +27,7 @@ mod pool_payer;
 mod pool_stress;
 mod pool_views;
 mod receiving;
+mod reply;
 mod sending;
 mod sharing;
 mod stuck;
@@ -94,6 +95,7 @@ pub fn all() -> Vec<Case> {
         optional::CASES,
         sharing::CASES,
         stuck::CASES,
+        reply::CASES,
     ]
     .concat()
 }
