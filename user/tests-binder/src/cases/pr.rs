@@ -5,6 +5,7 @@
 use super::{case, Case};
 use crate::actor::{Proc, Thread};
 use crate::ops;
+use crate::request::Request;
 use crate::sched::{hold, limits, nice, policy, processor, runs, seen};
 use crate::wire::{bc, Node, Tx};
 use crate::world::{check, same, Cx, Res, MANAGER, MAPPING};
@@ -30,6 +31,7 @@ pub(super) const CASES: &[Case] = &[
     case!(79 pr_batch_and_idle),
     case!(79 pr_nested_real_time),
     case!(79 pr_chosen_before_it_runs),
+    case!(79 pr_signal_beside_the_choice),
 ];
 
 /// Flags of a node: least nice value 19, as libbinder says.
@@ -368,5 +370,37 @@ fn pr_chosen_before_it_runs(cx: &Cx) -> Res {
     waiting.finish()?.expect("NOOP TRANSACTION")?;
     runs(&m, "fifo 20 (0) reset")?;
     m.answer_with(Tx::answer())?;
+    runs(&m, "normal 0")
+}
+
+/// The thread may be woken by a signal, and be done with the call, while the one
+/// who has chosen it is about to change it.
+fn pr_signal_beside_the_choice(cx: &Cx) -> Res {
+    let (m, a) = plain(cx, LEAST)?;
+    nice(&a, 10)?;
+    cx.quiet(true);
+    for round in 0..80 {
+        let reading = m.start(&Request::new(&bc(), 256));
+        let calling = a.start(&Request::new(&bc().call(Tx::to(0)), 0));
+        if round % 2 == 0 {
+            m.signal(libc::SIGUSR1)?;
+        }
+        let mut done = reading.finish()?;
+        calling.finish()?;
+        while done.result < 0 {
+            done = m.read()?;
+        }
+        let got = done.expect("NOOP TRANSACTION")?.message()?;
+        runs(&m, "normal 10")?;
+        m.write_read(&bc().free(got.buffer).reply(Tx::answer()))?
+            .expect("NOOP COMPLETE")?;
+        runs(&m, "normal 0")?;
+        let end = a.ending()?;
+        runs(&m, "normal 0")?;
+        a.write(&bc().free(end.buffer))?;
+    }
+    cx.quiet(false);
+    cx.note("80 calls");
+    m.idle()?;
     runs(&m, "normal 0")
 }
