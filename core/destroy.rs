@@ -100,7 +100,7 @@ fn condemn<P: Personality>(
         return high;
     }
     // What the owner was to be told about its counts does not matter any more.
-    Node::apply(node, Notice::Withdraw).finish();
+    Node::apply(node, Notice::Withdraw, node.owner()).finish(node.owner());
     let mut from = 0;
     loop {
         let mut inner = node.inner.lock();

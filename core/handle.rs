@@ -145,9 +145,9 @@ impl<P: Personality> Handle<P> {
                 return Err(LinkError::Dead);
             }
             let edge = this.add(&mut inner, strength)?;
-            Node::crossed(&this.node, &mut inner, edge, via)
+            Node::crossed(&this.node, &mut inner, edge, via, &this.holder)
         };
-        after.finish();
+        after.finish(&this.holder);
         Ok(())
     }
 
@@ -197,9 +197,9 @@ impl<P: Personality> Handle<P> {
                 },
             };
             let edge = handle.add(&mut inner, strength)?;
-            let after = Node::crossed(node, &mut inner, edge, via);
+            let after = Node::crossed(node, &mut inner, edge, via, holder);
             drop(inner);
-            after.finish();
+            after.finish(holder);
             return Ok(handle);
         }
     }
@@ -294,10 +294,10 @@ impl<P: Personality> Handle<P> {
             } else {
                 (None, None)
             };
-            let after = Node::crossed(&self.node, &mut inner, edge, Via::Any);
+            let after = Node::crossed(&self.node, &mut inner, edge, Via::Any, &self.holder);
             (after, left)
         };
-        after.finish();
+        after.finish(&self.holder);
         if let Some(watch) = &left.1 {
             drop(self.holder.withdraw(watch.entry()));
         }

@@ -215,6 +215,15 @@ fn half_way() -> Vec<Vec<Step>> {
 fn a_thread_tells_what_is_ahead_of_time() {
     holds::<Fine>("2x2 half way, fine", script(half_way()), All);
     holds::<Coarse<16>>("2x2 half way, coarse", script(half_way()), All);
+    let notices = vec![
+        vec![Send(2, 1, vec![0, 1])],
+        vec![
+            Notify(0, 10, true),
+            Notify(0, 11, true),
+            Send(5, 4, vec![1]),
+        ],
+    ];
+    holds::<Coarse<16>>("2x2 half way, notices, coarse", script(notices), All);
     // One queue runs ahead of the clock; what was read there is told before its sender has returned.
     let read = vec![
         vec![Send(2, 1, vec![0, 0, 0])],
@@ -414,7 +423,7 @@ fn three_senders_two_queues_and_readers() {
     both_ways(
         "3x2 racing, a reader",
         with(racing(), third),
-        Preemptions(3),
+        Preemptions(2),
     );
 }
 
