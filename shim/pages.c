@@ -6,6 +6,8 @@
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
@@ -33,15 +35,25 @@ void bus1_memcg_leave(struct mem_cgroup *outer)
 	set_active_memcg(outer);
 }
 
+static bool memcg = true;
+module_param(memcg, bool, 0644);
+MODULE_PARM_DESC(memcg, "Pools are charged to the memory cgroup of whoever made them");
+
 /*
  * NORETRY: one pass of reclaim, then -ENOMEM before the OOM killer is called,
  * so a sender can't have the receiver's cgroup killed, nor reclaim for it at
  * length.
  */
+static gfp_t pool_gfp(void)
+{
+	gfp_t gfp = READ_ONCE(memcg) ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
+
+	return gfp | __GFP_NORETRY | __GFP_NOWARN;
+}
+
 struct page *bus1_page_alloc(void)
 {
-	return alloc_page(GFP_KERNEL_ACCOUNT | __GFP_HIGHMEM | __GFP_ZERO |
-			  __GFP_NORETRY | __GFP_NOWARN);
+	return alloc_page(pool_gfp() | __GFP_HIGHMEM | __GFP_ZERO);
 }
 
 void bus1_page_get(struct page *page)
@@ -57,7 +69,7 @@ void bus1_page_put(struct page *page)
 /* For the tables of a pool: zeroes, on the terms of its pages. */
 void *bus1_table_alloc(size_t size)
 {
-	return kzalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	return kzalloc(size, pool_gfp());
 }
 
 void bus1_page_lock(struct page *page)
