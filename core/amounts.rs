@@ -6,6 +6,8 @@
 
 #![deny(unsafe_code)]
 
+use super::principal::Principal;
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
@@ -97,11 +99,15 @@ pub(crate) enum Level {
     Peer,
     /// That of the user whose peer it is.
     User,
+    /// What the receiver has promised to whoever answers it.
+    Reply,
 }
 
 /// A charge was refused; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OverLimit {
+    /// Who would have paid.
+    pub(crate) principal: Principal,
     /// Of what there is too little.
     pub(crate) resource: Resource,
     /// Whose limit it was.
@@ -110,6 +116,14 @@ pub(crate) struct OverLimit {
     pub(crate) asked: u32,
     /// The peer's limit at that moment.
     pub(crate) limit: u32,
+    /// What the principal held.
+    pub(crate) held: u32,
+    /// What it could have held of the reserve.
+    pub(crate) cap: u32,
+    /// How many principals held something of the reserve.
+    pub(crate) holders: u32,
+    /// It is the first since the principal held nothing.
+    pub(crate) first: bool,
 }
 
 impl OverLimit {

@@ -37,6 +37,10 @@ pub(crate) struct Standing {
     pub(crate) peak: u32,
     /// How many requests were refused for it.
     pub(crate) refused: u64,
+    /// How many of these for the user's limit.
+    pub(crate) refused_by_user: u64,
+    /// How many requests were granted that no reserve was for.
+    pub(crate) granted_free: u64,
 }
 
 /// What a principal holds of one resource.
@@ -48,22 +52,36 @@ pub(super) struct Part {
 
 /// What a principal holds at a receiver, in the order of [`Resource::ALL`].
 #[derive(Clone, Copy, Default)]
-pub(super) struct Claim([Part; 4]);
+pub(super) struct Claim {
+    parts: [Part; 4],
+    /// Something was refused since nothing was held.
+    refused: bool,
+}
 
 impl Claim {
     /// Whether nothing is held.
     pub(super) fn is_idle(&self) -> bool {
-        self.0 == [Part::default(); 4]
+        self.parts == [Part::default(); 4]
     }
 
     /// What is held of one resource.
     pub(super) fn part(&self, resource: Resource) -> Part {
-        self.0[resource as usize]
+        self.parts[resource as usize]
     }
 
     /// The same, to be changed.
     pub(super) fn part_mut(&mut self, resource: Resource) -> &mut Part {
-        &mut self.0[resource as usize]
+        &mut self.parts[resource as usize]
+    }
+
+    /// Notes that something was refused; says whether that is new.
+    pub(super) fn refuse(&mut self) -> bool {
+        !::core::mem::replace(&mut self.refused, true)
+    }
+
+    /// Forgets that something was refused.
+    pub(super) fn forget(&mut self) {
+        self.refused = false;
     }
 }
 
@@ -79,7 +97,9 @@ pub(super) struct Pot {
     /// As much of that is taken from the user.
     pub(super) borrowed: u32,
     peak: u32,
-    pub(super) refused: u64,
+    refused: u64,
+    refused_by_user: u64,
+    granted_free: u64,
     /// [`Share::cap`] for the holders that there are, and for one more.
     caps: [u32; 2],
 }
@@ -96,6 +116,8 @@ impl Pot {
             borrowed: 0,
             peak: 0,
             refused: 0,
+            refused_by_user: 0,
+            granted_free: 0,
             caps: [0; 2],
         };
         pot.count_holders();
@@ -133,6 +155,12 @@ impl Pot {
         fits(own.free, self.share.fair(self.free, own.free, holders)).then_some(Source::Free)
     }
 
+    /// Notes that somebody was refused.
+    pub(super) fn refuse(&mut self, level: Level) {
+        self.refused += 1;
+        self.refused_by_user += u64::from(level == Level::User);
+    }
+
     /// As [`source`](Self::source), and takes it from the user if it comes from there. Says whose
     /// limit it is if there is none. Who asks for nothing gets it.
     pub(super) fn find(
@@ -154,6 +182,11 @@ impl Pot {
         }
     }
 
+    /// Who holds something of the reserve.
+    pub(super) fn holders(&self) -> u32 {
+        self.holders
+    }
+
     fn held(&self) -> u32 {
         self.reserved + self.free
     }
@@ -161,6 +194,7 @@ impl Pot {
     /// Adds to the part of a claim that `source` says.
     pub(super) fn grant(&mut self, source: Source, own: &mut Part, amount: u32) {
         let before = self.holders;
+        self.granted_free += u64::from(source != Source::Reserve);
         let (own, total, holders) = self.part(source, own);
         let first = *own == 0;
         *own += amount;
@@ -212,6 +246,8 @@ impl Pot {
             free: self.free,
             peak: self.peak,
             refused: self.refused,
+            refused_by_user: self.refused_by_user,
+            granted_free: self.granted_free,
         }
     }
 }

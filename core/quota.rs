@@ -41,6 +41,7 @@ pub(crate) use super::{
 use super::{
     claim::{
         Claim,
+        Part,
         Pot,
         Source,
         Sources,
@@ -83,19 +84,6 @@ impl From<AllocError> for ChargeError {
     }
 }
 
-/// A refusal, for reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Who would have paid.
-    pub(crate) principal: Principal,
-    /// What was refused.
-    pub(crate) over: OverLimit,
-    /// What the principal held of it.
-    pub(crate) held: u32,
-    /// What it could have held of the reserve.
-    pub(crate) cap: u32,
-}
-
 /// What an account says about itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
@@ -106,7 +94,7 @@ pub(crate) struct Report {
     /// The same and more, in the order of [`Resource::ALL`].
     pub(crate) resources: [Standing; 4],
     /// The last refusal.
-    pub(crate) last: Option<Refusal>,
+    pub(crate) last: Option<OverLimit>,
 }
 
 /// A limit is above what the user can book; nothing was changed.
@@ -121,7 +109,7 @@ struct Usage {
     idle: u32,
     /// None once the receiver has ended.
     seat: Option<Seat>,
-    last: Option<Refusal>,
+    last: Option<OverLimit>,
 }
 
 /// A claim taken out of an account; to be dropped without its lock.
@@ -174,21 +162,23 @@ impl Usage {
     /// Notes a refusal.
     fn refuse(&mut self, who: Principal, need: Amounts, what: Resource, level: Level) -> OverLimit {
         let pot = &mut self.pots[what as usize];
-        pot.refused += 1;
+        pot.refuse(level);
+        let claim = self.claims.get_mut(&who);
+        let (own, first) = claim.map_or((Part::default(), true), |claim| {
+            (claim.part(what), claim.refuse())
+        });
         let over = OverLimit {
+            principal: who,
             resource: what,
             level,
             asked: need.get(what),
             limit: pot.share.limit(),
-        };
-        let own = self.claims.get(&who).map(|claim| claim.part(what));
-        let own = own.unwrap_or_default();
-        self.last = Some(Refusal {
-            principal: who,
-            over,
             held: own.reserved + own.free,
             cap: pot.cap(own.reserved),
-        });
+            holders: pot.holders(),
+            first,
+        };
+        self.last = Some(over);
         over
     }
 
@@ -222,6 +212,7 @@ impl Usage {
             }
         }
         if claim.is_idle() {
+            claim.forget();
             self.idle += 1;
         }
         self.trim(who)

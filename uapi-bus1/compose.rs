@@ -117,7 +117,7 @@ impl Parts<'_> {
         let new = handles_amount(self.count_new(&receiver))?;
         let (reserved, charge) = match promise {
             Some(promise) => {
-                let mut charge = promise.draw(layout, new.handles)?;
+                let mut charge = promise.draw(&receiver, layout, new.handles)?;
                 let handles = charge.split(new).ok_or(EMSGSIZE)?;
                 (draft.reserve_paid(charge, layout.len()), Ok(handles))
             }
@@ -125,13 +125,13 @@ impl Parts<'_> {
                 let payer = self.client.principal_at(&receiver);
                 let reserved = draft.reserve(payer, amounts_for(layout)?, layout.len());
                 if let Err(error) = reserved {
-                    return Err(errors::reserve(error));
+                    return Err(errors::reserve(&receiver, error));
                 }
                 (reserved, Account::charge(receiver.account(), payer, new))
             }
         };
-        let reserved = reserved.map_err(errors::reserve)?;
-        let charge = charge.map_err(errors::charge)?;
+        let reserved = reserved.map_err(|error| errors::reserve(&receiver, error))?;
+        let charge = charge.map_err(|error| errors::charge(&receiver, error))?;
         Ok(Laid {
             handles: self.link(&receiver, charge)?,
             reserved,

@@ -12,17 +12,26 @@
 
 #![deny(unsafe_code)]
 
-use crate::core::{
-    handle::LinkError,
-    pool::PoolError,
-    quota::{
-        ChargeError,
-        OverLimit,
-        Resource, //
+use super::native::Native;
+use crate::{
+    core::{
+        handle::LinkError,
+        peer::Peer,
+        pool::PoolError,
+        quota::{
+            ChargeError,
+            Level,
+            OverLimit,
+            Resource, //
+        },
+        transaction::{
+            Dead,
+            ReserveError, //
+        },
     },
-    transaction::{
-        Dead,
-        ReserveError, //
+    shim::{
+        cred,
+        trace, //
     },
 };
 use kernel::prelude::*;
@@ -32,30 +41,33 @@ pub(super) fn dead(_: Dead) -> Error {
     EHOSTUNREACH
 }
 
-/// There is no charge.
-pub(super) fn charge(error: ChargeError) -> Error {
+/// There is no charge at `receiver`.
+pub(super) fn charge(receiver: &Peer<Native>, error: ChargeError) -> Error {
     match error {
-        ChargeError::Over(over) => over_limit(over),
+        ChargeError::Over(over) => over_limit(receiver, over),
         ChargeError::NoMemory => ENOMEM,
     }
 }
 
-/// A charge was refused.
+/// A charge was refused; whoever wants to know about refusals is told.
 ///
 /// What one message can never have, even at an empty peer, is its size; the number of messages is
 /// not, and neither is a limit of 0, which says that the peer takes nothing at present.
-fn over_limit(over: OverLimit) -> Error {
-    if over.resource != Resource::Slices && over.limit > 0 && over.never_fits() {
+pub(super) fn over_limit(receiver: &Peer<Native>, over: OverLimit) -> Error {
+    let identity = receiver.part();
+    trace::quota_deny(identity.pid, cred::Uid::of(&identity.cred).raw(), &over);
+    let sized = over.resource != Resource::Slices && over.limit > 0;
+    if over.level == Level::Reply || sized && over.never_fits() {
         EMSGSIZE
     } else {
         EDQUOT
     }
 }
 
-/// Nothing could be reserved at the receiver.
-pub(super) fn reserve(error: ReserveError) -> Error {
+/// Nothing could be reserved at `receiver`.
+pub(super) fn reserve(receiver: &Peer<Native>, error: ReserveError) -> Error {
     match error {
-        ReserveError::OverLimit(over) => over_limit(over),
+        ReserveError::OverLimit(over) => over_limit(receiver, over),
         ReserveError::Pool(PoolError::TooLarge) => EMSGSIZE,
         ReserveError::Pool(PoolError::NoSpace) => EXFULL,
         ReserveError::Pool(PoolError::NoMemory) => ENOMEM,

@@ -68,6 +68,8 @@ pub(super) struct Native;
 
 /// What others need to know of a peer: who opened it, and how that task sees the world.
 pub(super) struct Identity {
+    /// Process of the opener, in the initial namespace.
+    pub(super) pid: i32,
     /// Credentials of the opener.
     pub(super) cred: ARef<Credential>,
     /// User namespace of the opener, for user and group IDs of senders.

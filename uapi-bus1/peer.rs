@@ -17,6 +17,7 @@
 
 use super::{
     device::Device,
+    errors,
     fresh::Fresh,
     limits,
     native::{
@@ -49,7 +50,6 @@ use crate::{
         quota::{
             Account,
             Amounts,
-            ChargeError,
             Principal,
             Users, //
         },
@@ -128,6 +128,7 @@ impl Client {
         let seat = Users::enter(&device.users, realm::payers(&cred), limits::of_user())?;
         let account = limits::account(seat)?;
         let identity = Identity {
+            pid: kernel::current!().tgid(),
             user_ns: cred::UserNs::of(&cred),
             cred,
             pid_ns: cred::current_pid_ns(),
@@ -237,10 +238,13 @@ impl Client {
             ..Amounts::NONE
         };
         let charge = Account::charge(self.peer.account(), Principal::OWN, need);
-        fresh.pay(charge.map_err(|error| match error {
-            ChargeError::NoMemory => ENOMEM,
-            _ => EDQUOT,
-        })?);
+        fresh.pay(
+            charge.map_err(|error| match errors::charge(&self.peer, error) {
+                // Nodes make no message.
+                error if error == EMSGSIZE => EDQUOT,
+                error => error,
+            })?,
+        );
         Ok(())
     }
 

@@ -70,23 +70,26 @@ pub(super) fn print(client: &Client, out: &SeqFile) {
             ("free", standing.free.into()),
             ("peak", standing.peak.into()),
             ("refused", standing.refused),
+            ("refused-by-user", standing.refused_by_user),
+            ("granted-free", standing.granted_free),
         ];
         for (what, figure) in figures {
             seq_print!(out, "bus1-{}-{}: {}\n", name, what, figure);
         }
     }
     if let Some(last) = report.last {
-        let level = match last.over.level {
+        let level = match last.level {
             Level::Peer => "peer",
             Level::User => "user",
+            Level::Reply => "reply",
         };
         seq_print!(
             out,
             "bus1-refused-last: {} {} {} {} {} {}\n",
             Named(last.principal),
-            name(last.over.resource),
+            name(last.resource),
             level,
-            last.over.asked,
+            last.asked,
             last.held,
             last.cap
         );

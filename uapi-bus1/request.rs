@@ -31,11 +31,15 @@ use crate::core::{
     destroy::Verdict,
     handle::Handle,
     node::Node,
+    peer::Peer,
     quota::{
         Account,
         Amounts,
         Charge,
-        Principal, //
+        Level,
+        OverLimit,
+        Principal,
+        Resource, //
     },
     sync::Arc, //
 };
@@ -61,8 +65,9 @@ impl Promise {
             handles: u32::try_from(most.n_handles).map_err(|_| EMSGSIZE)?,
             ..compose::amounts_for(most)?
         };
-        let account = client.peer().account();
-        let slot = Slot::new(account, Principal::OWN, need).map_err(errors::charge)?;
+        let peer = client.peer();
+        let slot = Slot::new(peer.account(), Principal::OWN, need)
+            .map_err(|error| errors::charge(peer, error))?;
         Ok(Self { slot, most })
     }
 
@@ -75,13 +80,16 @@ impl Promise {
     ///
     /// `EMSGSIZE` if it is more than was promised, `EBUSY` if another reply is on its way,
     /// `EHOSTUNREACH` if there was one.
-    pub(super) fn draw(&self, layout: Layout, new: u32) -> Result<Charge> {
+    pub(super) fn draw(&self, owner: &Peer<Native>, layout: Layout, new: u32) -> Result<Charge> {
         let most = &self.most;
-        if layout.n_bytes > most.n_bytes
-            || layout.n_handles > most.n_handles
-            || layout.n_fds > most.n_fds
-        {
-            return Err(EMSGSIZE);
+        for (resource, asked, most) in [
+            (Resource::Bytes, layout.n_bytes, most.n_bytes),
+            (Resource::Handles, layout.n_handles, most.n_handles),
+            (Resource::Fds, layout.n_fds, most.n_fds),
+        ] {
+            if asked > most {
+                return Err(errors::over_limit(owner, too_large(resource, asked, most)));
+            }
         }
         let need = Amounts {
             handles: new,
@@ -97,6 +105,23 @@ impl Promise {
     /// Where the reply is paid from.
     pub(super) fn slot(&self) -> &Arc<Slot> {
         &self.slot
+    }
+}
+
+/// What is wrong with a reply of which something was not announced.
+fn too_large(resource: Resource, asked: usize, most: usize) -> OverLimit {
+    // No message is larger than this.
+    let number = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    OverLimit {
+        principal: Principal::OWN,
+        resource,
+        level: Level::Reply,
+        asked: number(asked),
+        limit: number(most),
+        held: 0,
+        cap: number(most),
+        holders: 0,
+        first: false,
     }
 }
 
@@ -118,8 +143,9 @@ pub(super) fn ask(
         handles: 1,
         ..Amounts::NONE
     };
-    let account = client.peer().account();
-    let mut charge = Account::charge(account, Principal::OWN, one).map_err(errors::charge)?;
+    let peer = client.peer();
+    let mut charge = Account::charge(peer.account(), Principal::OWN, one)
+        .map_err(|error| errors::charge(peer, error))?;
     let birth = Birth {
         age: client.table().next_age(),
         promise: Some(promise),

@@ -85,7 +85,7 @@ fn give(client: &Client, other: &Client, source: u64) -> Result<u64> {
             ..Amounts::NONE
         },
     )
-    .map_err(errors::charge)?;
+    .map_err(|error| errors::charge(other.peer(), error))?;
     let strong = match Node::strong_to(node, other.peer().anchor(), Via::Any) {
         Ok(strong) => strong,
         Err(LinkError::Dead) => return Ok(abi::HANDLE_INVALID),

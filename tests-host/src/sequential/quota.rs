@@ -164,7 +164,7 @@ impl World {
                 let after = self.account.report();
                 let last = after.last.unwrap();
                 assert_eq!(
-                    (last.principal, last.over, after.used),
+                    (last.principal, last, after.used),
                     (who, over, before.used)
                 );
                 // What the principal could have held of the reserve was not enough for this.
