@@ -14,9 +14,19 @@ use super::{
         Resource, //
     },
     principal::Principal,
-    share::Share,
+    share::{
+        Guarded,
+        Share, //
+    },
+    sync::{
+        Clock,
+        Monotonic, //
+    },
     user::Seat, //
 };
+
+/// For so long a refusal shows that there is somebody else, in nanoseconds.
+const PRESSED_FOR: u64 = 10_000_000_000;
 
 /// How things stand with one resource.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +110,8 @@ pub(super) struct Pot {
     refused: u64,
     refused_by_user: u64,
     granted_free: u64,
+    /// Of a guarded resource, who was refused last, and the last one before that was another; when.
+    pressed: [Option<(Principal, u64)>; 2],
     /// [`Share::cap`] for the holders that there are, and for one more.
     caps: [u32; 2],
 }
@@ -118,6 +130,7 @@ impl Pot {
             refused: 0,
             refused_by_user: 0,
             granted_free: 0,
+            pressed: [None; 2],
             caps: [0; 2],
         };
         pot.count_holders();
@@ -144,6 +157,9 @@ impl Pot {
             let half = self.share.fair(self.free, own.free, 1);
             return fits(own.free, half).then_some(Source::Limit);
         }
+        if let Some(guarded) = self.share.guarded() {
+            return self.guarded_source(who, own, amount, guarded);
+        }
         // The receiver itself has no part in what is promised to others.
         if who == Principal::OWN {
             return (amount <= self.share.free(self.free)).then_some(Source::Free);
@@ -155,10 +171,50 @@ impl Pot {
         fits(own.free, self.share.fair(self.free, own.free, holders)).then_some(Source::Free)
     }
 
-    /// Notes that somebody was refused.
-    pub(super) fn refuse(&mut self, level: Level) {
+    /// The same of what is guarded: all that there is, unless somebody else is there as well.
+    fn guarded_source(
+        &self,
+        who: Principal,
+        own: Part,
+        amount: u32,
+        guarded: Guarded,
+    ) -> Option<Source> {
+        let all = self.held().checked_add(amount)?;
+        if all > self.share.limit() {
+            return None;
+        }
+        let idle = self.held() == 0 && !guarded.strict;
+        let alone = self.held() == own.reserved + own.free && !self.presses_another(who);
+        let open = if who == Principal::OWN {
+            guarded.own
+        } else {
+            guarded.others
+        };
+        if idle || alone || self.free + amount <= open {
+            return Some(Source::Limit);
+        }
+        let mine = own.reserved + amount;
+        (who != Principal::OWN && mine <= self.cap(own.reserved)).then_some(Source::Reserve)
+    }
+
+    /// Notes that `who` was refused.
+    pub(super) fn refuse(&mut self, who: Principal, level: Level) {
         self.refused += 1;
         self.refused_by_user += u64::from(level == Level::User);
+        if self.share.guarded().is_none() {
+            return;
+        }
+        let [last, before] = &mut self.pressed;
+        if last.is_some_and(|last| last.0 != who) {
+            *before = *last;
+        }
+        *last = Some((who, Monotonic::now()));
+    }
+
+    /// Whether somebody but `who` was refused a short time ago.
+    fn presses_another(&self, who: Principal) -> bool {
+        let another = self.pressed.iter().flatten().find(|(one, _)| *one != who);
+        another.is_some_and(|(_, when)| Monotonic::now().saturating_sub(*when) < PRESSED_FOR)
     }
 
     /// As [`source`](Self::source), and takes it from the user if it comes from there. Says whose

@@ -107,7 +107,7 @@ struct Usage {
     claims: RBTree<Principal, Claim>,
     /// Claims by which nothing is held.
     idle: u32,
-    /// None once the receiver has ended.
+    /// None once the receiver has ended, or if there never was one.
     seat: Option<Seat>,
     last: Option<OverLimit>,
 }
@@ -162,7 +162,7 @@ impl Usage {
     /// Notes a refusal.
     fn refuse(&mut self, who: Principal, need: Amounts, what: Resource, level: Level) -> OverLimit {
         let pot = &mut self.pots[what as usize];
-        pot.refuse(level);
+        pot.refuse(who, level);
         let claim = self.claims.get_mut(&who);
         let (own, first) = claim.map_or((Part::default(), true), |claim| {
             (claim.part(what), claim.refuse())
@@ -248,22 +248,39 @@ impl Account {
     /// Makes one that holds nothing, of the user whose seat it is, and books its reserves there.
     pub(crate) fn new(seat: Seat, limits: Limits) -> Result<Arc<Self>, AllocError> {
         let pots = Resource::ALL.map(|resource| Pot::new(share_of(&seat, limits, resource)));
-        Self::with_pots(seat, pots)
+        Self::with_pots(Some(seat), pots)
     }
 
-    /// The same, shared by the rule of 2016: half of what is left to whoever asks.
+    /// Makes one of nobody, which counts bytes only, by this rule.
+    pub(crate) fn of_bytes(share: Share) -> Result<Arc<Self>, AllocError> {
+        let pots = Resource::ALL.map(|resource| {
+            Pot::new(match resource {
+                Resource::Bytes => share,
+                _ => Share::plain(UNLIMITED),
+            })
+        });
+        Self::with_pots(None, pots)
+    }
+
+    /// From now on bytes are shared by this rule. Nothing has been charged yet.
+    pub(crate) fn set_share_of_bytes(&self, share: Share) {
+        let mut usage = self.usage.lock();
+        usage.pots[Resource::Bytes as usize] = Pot::new(share);
+    }
+
+    /// As [`new`](Self::new), shared by the rule of 2016: half of what is left to whoever asks.
     #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
     pub(crate) fn of_2016(seat: Seat, limits: Limits) -> Result<Arc<Self>, AllocError> {
         let pots = Resource::ALL.map(|resource| Pot::new(Share::halves(limits.get(resource))));
-        Self::with_pots(seat, pots)
+        Self::with_pots(Some(seat), pots)
     }
 
-    fn with_pots(seat: Seat, pots: [Pot; 4]) -> Result<Arc<Self>, AllocError> {
+    fn with_pots(seat: Option<Seat>, pots: [Pot; 4]) -> Result<Arc<Self>, AllocError> {
         let usage = Usage {
             pots,
             claims: RBTree::new(),
             idle: 0,
-            seat: Some(seat),
+            seat,
             last: None,
         };
         try_arc(pin_init!(Self {

@@ -36,9 +36,27 @@ enum Rule {
     Plain,
     /// The caps, and a fair part of what is free.
     Fair,
+    /// The limit alone, but for its end, which is kept for those who have little.
+    Guard {
+        /// So much is kept for what the receiver has asked for.
+        headroom: u32,
+        /// So much, to whoever comes, of what is in use already.
+        strict: bool,
+    },
     /// Half of what is left, as in 2016.
     #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
     Halves,
+}
+
+/// What the guard of a limit leaves to whoever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guarded {
+    /// To the receiver itself.
+    pub(crate) own: u32,
+    /// To everybody else.
+    pub(crate) others: u32,
+    /// No exception is made if nothing is in use.
+    pub(crate) strict: bool,
 }
 
 /// The rule for one resource of one receiver.
@@ -100,6 +118,38 @@ impl Share {
         }
     }
 
+    /// First come, first served, up to `limit`, but that the last `kept` bytes of it are for those who
+    /// ask for no more than `each` in all, and before them `headroom` for what the receiver itself has
+    /// asked for.
+    ///
+    /// `strict` keeps it also from who finds nothing in use.
+    pub(crate) fn guard(limit: u32, kept: u32, headroom: u32, each: u32, strict: bool) -> Self {
+        let kept = kept.min(limit);
+        Self {
+            rule: Rule::Guard {
+                headroom: headroom.min(limit - kept),
+                strict,
+            },
+            reserve: kept,
+            flat: each,
+            flat_holders: kept / each.max(1),
+            ..Self::plain(limit)
+        }
+    }
+
+    /// Whether it guards the end of its limit; if so, how much before that end is free to whom: the
+    /// receiver itself, and others. And whether an exception is made if nothing is in use.
+    pub(crate) fn guarded(&self) -> Option<Guarded> {
+        match self.rule {
+            Rule::Guard { headroom, strict } => Some(Guarded {
+                own: self.limit - self.reserve,
+                others: self.limit - self.reserve - headroom,
+                strict,
+            }),
+            _ => None,
+        }
+    }
+
     /// Whether there is nothing to it but the limit.
     pub(crate) fn is_plain(&self) -> bool {
         self.rule == Rule::Plain
@@ -110,7 +160,7 @@ impl Share {
         match self.rule {
             #[cfg(any(CONFIG_BUS1_TEST_RULES, bus1_kunit, bus1_host))]
             Rule::Halves => true,
-            Rule::Plain | Rule::Fair => false,
+            Rule::Plain | Rule::Fair | Rule::Guard { .. } => false,
         }
     }
 

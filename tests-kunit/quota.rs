@@ -25,6 +25,7 @@ mod tests {
                 Users,
                 UNLIMITED, //
             },
+            share::Share,
             sync::{
                 Arc,
                 KVec,
@@ -209,6 +210,75 @@ mod tests {
         // It stays the rule when the limit changes.
         assert!(account.set_limits(slices(128), false).is_ok());
         assert_eq!(all_that_it_gets(&account, B)?.len(), 32);
+        Ok(())
+    }
+
+    /// Of 64 KiB the last 4 for who has little, and 2 before that for the receiver.
+    fn guarded(strict: bool) -> Result<Arc<Account>, Failed> {
+        let share = Share::guard(1 << 16, 1 << 12, 1 << 11, 1 << 10, strict);
+        Ok(Account::of_bytes(share)?)
+    }
+
+    fn bytes(bytes: u32) -> Amounts {
+        amounts(0, bytes, 0, 0)
+    }
+
+    /// Charges so many bytes, or fails the test.
+    fn pay(account: &Arc<Account>, who: Principal, n: u32) -> Result<Charge, Failed> {
+        Account::charge(account, who, bytes(n)).map_err(|_| Failed)
+    }
+
+    #[test]
+    fn a_guard_is_not_in_the_way_of_who_is_alone() -> Result<(), Failed> {
+        for strict in [false, true] {
+            let account = guarded(strict)?;
+            let half = pay(&account, A, 1 << 15)?;
+            let rest = pay(&account, A, 1 << 15)?;
+            assert!(refused(&account, A, bytes(8)).is_some());
+            drop((half, rest));
+            let _all = pay(&account, A, 1 << 16)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_is_kept_for_who_has_little() -> Result<(), Failed> {
+        let account = guarded(false)?;
+        let _one = pay(&account, B, 8)?;
+        let _much = pay(&account, A, (1 << 16) - (1 << 12) - (1 << 11) - 8)?;
+        // A little of what is kept is for everybody, for as many as it suffices.
+        let mut held = KVec::new();
+        for who in [1, 2, 3, 4] {
+            let who = Principal::user(who);
+            assert!(refused(&account, who, bytes(1025)).is_some());
+            let some = pay(&account, who, 1000)?;
+            assert!(refused(&account, who, bytes(32)).is_some());
+            held.push(some, GFP_KERNEL)?;
+        }
+        assert!(refused(&account, Principal::user(5), bytes(8)).is_some());
+        // The receiver has its own.
+        let own = pay(&account, Principal::OWN, 1 << 11)?;
+        assert!(refused(&account, Principal::OWN, bytes(8)).is_some());
+        drop(own);
+        Ok(())
+    }
+
+    #[test]
+    fn who_was_refused_is_there_for_a_while() -> Result<(), Failed> {
+        for strict in [false, true] {
+            let account = guarded(strict)?;
+            let all = pay(&account, A, 1 << 16)?;
+            assert!(refused(&account, B, bytes(8)).is_some());
+            // However often somebody else is refused after it.
+            assert!(refused(&account, A, bytes(8)).is_some());
+            drop(all);
+            // Whoever finds nothing in use may have all, or not.
+            assert_eq!(refused(&account, A, bytes(1 << 16)).is_some(), strict);
+            let _most = pay(&account, A, (1 << 16) - (1 << 12) - (1 << 11))?;
+            let _little = pay(&account, A, 1 << 10)?;
+            assert!(refused(&account, A, bytes(8)).is_some());
+            assert!(pay(&account, B, 1 << 10).is_ok());
+        }
         Ok(())
     }
 

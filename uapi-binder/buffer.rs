@@ -19,6 +19,7 @@ use super::{
         to_u64,
         to_usize, //
     },
+    guard,
     references::Held,
     Binder,
     BinderPeer, //
@@ -115,6 +116,7 @@ pub(super) fn map(peer: &Arc<BinderPeer>, area: &VmaNew) -> Result {
     let pool = Member::new(process.context.pools(), Pages(pages::Pages::new(len)?))?;
     pool.pool().store().0.map(area, Mapping::Pinned)?;
     process.budget.open(len / 2);
+    guard::begin(peer, len)?;
     *mapping = Some(area.start());
     if !peer.set_pool(pool.pool().clone()) || !process.pool.populate(pool) {
         return Err(EBUSY);

@@ -114,6 +114,8 @@ pub(crate) struct Process {
     pub(super) pollers: Arc<WaitQueue>,
     /// Room for one-ways.
     pub(super) budget: Arc<Budget>,
+    /// Who has how much of that, if it is guarded.
+    pub(super) oneways: SetOnce<Arc<Account>>,
     /// Who sent the one-ways that lie in the mapping.
     pub(super) senders: Arc<Senders>,
     /// Whether the program wants to know if it sends too many one-ways.
@@ -186,6 +188,7 @@ pub(super) fn open(context: Arc<Context>, file: &File) -> Result<Arc<BinderPeer>
             level,
             pollers,
             budget,
+            oneways: SetOnce::new(),
             senders,
             spam_detection: Atomic::new(false),
             traffic,

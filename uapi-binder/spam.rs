@@ -16,6 +16,7 @@ use super::{
     buffer::Room,
     BinderPeer, //
 };
+use crate::core::quota::Charge;
 use kernel::{
     prelude::*,
     rbtree::{
@@ -126,12 +127,19 @@ pub(super) struct Load {
     size: usize,
     suspect: bool,
     _room: Room,
+    /// There if one-ways are guarded.
+    _charge: Option<Charge>,
 }
 
 impl Load {
     /// Of a one-way of `size` bytes from the calling process, which lies in the mapping of `receiver`
-    /// by now and has its `room`. ENOMEM.
-    pub(super) fn new(receiver: &BinderPeer, room: Room, size: usize) -> Result<Self> {
+    /// by now, has its `room`, and is paid for. ENOMEM.
+    pub(super) fn new(
+        receiver: &BinderPeer,
+        room: Room,
+        charge: Option<Charge>,
+        size: usize,
+    ) -> Result<Self> {
         let process = receiver.part();
         let pid = kernel::current!().tgid();
         let (left, len) = (process.budget.left(), buffer::mapped_len(receiver));
@@ -148,6 +156,7 @@ impl Load {
             size,
             suspect,
             _room: room,
+            _charge: charge,
         })
     }
 

@@ -47,6 +47,7 @@ use super::{
         Frozen,
         Note, //
     },
+    guard,
     loan,
     references,
     references::Held,
@@ -76,7 +77,10 @@ use crate::{
             PoolError,
             Slice, //
         },
-        quota::Amounts,
+        quota::{
+            Amounts,
+            Principal, //
+        },
         sync::{
             Atomic,
             Relaxed, //
@@ -321,7 +325,7 @@ fn fill(
     let total = to_usize(sizes.total().ok_or(Failure::failed(EINVAL))?);
     let euid = Uid::current_effective();
     let sender = &caller.peer.part().cred;
-    let (mut reserved, load) = reserve(draft, total, sender, cover.one_way)?;
+    let (mut reserved, load) = reserve(draft, total, sender, &cover)?;
     if out.flags & abi::TF_CLEAR_BUF != 0 {
         reserved.slice().clear_on_drop();
     }
@@ -371,10 +375,10 @@ fn reserve(
     draft: Draft<Binder>,
     total: usize,
     sender: &Credential,
-    one_way: bool,
+    cover: &Cover<'_>,
 ) -> Result<(Reserved<Binder>, Option<Load>), Failure> {
     let receiver = draft.receiver().clone();
-    let room = if one_way {
+    let room = if cover.one_way {
         let room = Budget::take(&receiver.part().budget, total);
         Some(room.ok_or(Failure::failed(ENOSPC))?)
     } else {
@@ -385,9 +389,19 @@ fn reserve(
         bytes: Pool::<Pages>::price(total).ok_or(Failure::failed(ENOSPC))?,
         ..Amounts::NONE
     };
-    let payer = realm::principal(sender, &receiver.part().cred);
-    let reserved = draft.reserve(payer, amounts, total)?;
-    let load = room.map(|room| Load::new(&receiver, room, total));
+    // A reply is what its receiver has asked for.
+    let payer = match cover.node {
+        Some(_) => realm::principal(sender, &receiver.part().cred),
+        None => Principal::OWN,
+    };
+    let charge = if cover.one_way {
+        guard::charge_oneway(&receiver, payer, amounts.bytes)?
+    } else {
+        None
+    };
+    let reserved = draft.reserve(payer, amounts, total);
+    let reserved = reserved.map_err(|error| guard::told(&receiver, error))?;
+    let load = room.map(|room| Load::new(&receiver, room, charge, total));
     Ok((reserved, load.transpose()?))
 }
 

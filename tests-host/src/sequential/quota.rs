@@ -184,6 +184,34 @@ impl World {
 proptest! {
     #![proptest_config(crate::cases(400))]
 
+    /// Whatever others hold and however they came by it: who has little is granted a little, as long
+    /// as there are not more of them than what is kept suffices for.
+    #[test]
+    fn a_guard_keeps_a_little_for_everybody(
+        requests in prop::collection::vec((0u32..24, 1u32..9000, any::<bool>()), 1..300),
+    ) {
+        let account = Account::of_bytes(Share::guard(1 << 17, 1 << 15, 1 << 13, 1024, true)).unwrap();
+        // Somebody else is always there.
+        let _first = Account::charge(&account, OWNER, amounts(0, 8, 0, 0)).unwrap();
+        let mut held: Vec<(u32, Charge)> = Vec::new();
+        for (who, size, back) in requests {
+            if back && !held.is_empty() {
+                drop(held.swap_remove(size as usize % held.len()));
+            }
+            let own: u32 = held
+                .iter()
+                .filter(|(one, _)| *one == who)
+                .map(|(_, charge)| charge.amounts().bytes)
+                .sum();
+            let charge = Account::charge(&account, Principal::user(100 + who), amounts(0, size, 0, 0));
+            prop_assert!(charge.is_ok() || own + size > 1024);
+            held.extend(charge.ok().map(|charge| (who, charge)));
+            prop_assert!(account.report().used.bytes <= 1 << 17);
+        }
+        held.clear();
+        prop_assert_eq!(account.report().used.bytes, 8);
+    }
+
     #[test]
     fn what_is_within_the_cap_is_granted_and_sums_are_kept(steps in steps()) {
         let users = Users::new().unwrap();
