@@ -14,6 +14,7 @@ mod fa;
 mod fl;
 mod fs;
 mod fz;
+mod gp;
 mod io;
 mod mp;
 mod ob;
@@ -81,6 +82,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         bf::CASES,
         mp::CASES,
         po::CASES,
+        gp::CASES,
         pr::CASES,
         fs::CASES,
         bad::CASES,
