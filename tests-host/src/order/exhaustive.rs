@@ -288,6 +288,19 @@ fn a_reader_passes_what_is_undecided() {
     holds::<Coarse<4>>("2x2 in the way, coarse", script(in_the_way.clone()), All);
     skewed("2x2 in the way, skewed", script(in_the_way.clone()), All);
     holds_but_for_time::<Standing>("2x2 in the way, no time", script(in_the_way), All);
+    // The first is pushed to just where the second gets its place, and comes before it elsewhere.
+    let tied = vec![
+        vec![Send(2, 1, vec![0, 1])],
+        vec![
+            Send(3, 2, vec![0]),
+            Recv(0),
+            Send(4, 3, vec![0, 1]),
+            Recv(0),
+        ],
+    ];
+    let depth = Preemptions(3);
+    let seen = holds_but_for_time::<Standing>("2x2 pushed to a tie", script(tied), depth).1;
+    assert!(seen.ties > 0 && seen.pushes > 0, "nothing tied");
 }
 
 #[test]
