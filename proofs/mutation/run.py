@@ -25,12 +25,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-ROOTS = ("core", "tests-kunit", "tests-host")
+ROOTS = ("core", "tests-kunit", "tests-host", "uapi-binder")
+
+# What takes long, and is in the group `std` all the same.
+LONG = ["--skip", "a_long_chain", "--skip", "caps_fall_and_their_sum"]
+
+# Files whose suite has another name.
+SUITE_OF = {"claim": "quota", "user": "quota", "amounts": "quota"}
 
 # Groups of tests, the quick ones first: name, features, arguments, environment, seconds of CPU.
+# `own` is the suite of the mutated file.
 SUITES = [
-    ("suites", [], ["suites::", "--skip", "a_long_chain"], {}, 4),
+    ("own", [], ["suites::", *LONG], {}, 4),
+    ("suites", [], ["suites::", *LONG], {}, 4),
     ("quick", [], ["facade::", "sequential::", "--skip", "engine::"], {"PROPTEST_CASES": "100"}, 20),
+    ("share", [], ["suites::share::"], {}, 30),
     ("std", [], ["--skip", "suites::"], {"PROPTEST_CASES": "100"}, 60),
     ("shuttle", ["shuttle"], [], {}, 300),
     ("loom", ["loom"], [], {}, 600),
@@ -196,7 +205,7 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--suites", default="suites,quick,std,shuttle,loom")
+    parser.add_argument("--suites", default="own,suites,quick,share,std,shuttle,loom")
     args = parser.parse_args()
     out = os.path.abspath(args.out)
     os.makedirs(out, exist_ok=True)
@@ -244,7 +253,11 @@ def main():
             sys.exit(f"{name}: fails without a mutant: {what} {how}")
         with ThreadPoolExecutor(args.jobs) as pool:
             def one(n):
-                what, how = run(program, arguments, more, n, seconds)
+                chosen = arguments
+                if name == "own":
+                    stem = re.match(r"core/(\w+)", names[n]).group(1)
+                    chosen = [f"suites::{SUITE_OF.get(stem, stem)}::", *LONG]
+                what, how = run(program, chosen, more, n, seconds)
                 if what:
                     results[n] = (what, f"{name}: {how}")
                     print(f"{what} {names[n]} {how}", flush=True)
