@@ -12,7 +12,9 @@
 //! In front of the trees lie the last few ranges given back, still whole. A request of exactly the
 //! same size takes one of them in O(1) and touches no tree, which is what a peer that exchanges
 //! messages of a few sizes does for ever. They never stand in anybody's way: a request that finds no
-//! place otherwise first merges them all.
+//! place otherwise first merges them all, and so does one that finds nothing in use. So an unused pool
+//! is as good as a new one: it is filled from its start, without gaps, as user space has come to
+//! expect of Binder.
 //!
 //! Who gives memory of free ranges back looks for them with a [`Walk`], the largest first, since what
 //! lies in it is the last to be taken.
@@ -202,6 +204,9 @@ impl Ranges {
     /// Fails with [`TakeError::NoNodes`] only if `scratch` was not filled.
     pub(crate) fn take(&mut self, len: usize, scratch: &mut Scratch) -> Result<Part, TakeError> {
         let len = Self::rounded(len).ok_or(TakeError::NoSpace)?;
+        if self.used == 0 && !self.begins_with(len) {
+            self.settle(scratch);
+        }
         let part = match self.take_recent(len) {
             Some(part) => part,
             None => self.take_free(len, scratch)?,
@@ -252,6 +257,15 @@ impl Ranges {
             Some(here) => here.peek_prev().map(|(size, ())| *size),
             None => self.sizes.cursor_back().map(|back| *back.current().0),
         }
+    }
+
+    /// Whether the only recent range lies at the start and has `len` bytes.
+    fn begins_with(&self, len: NonZeroUsize) -> bool {
+        let mut recent = self.recent.iter().flatten();
+        recent
+            .next()
+            .is_none_or(|part| part.offset == 0 && part.len == len)
+            && recent.next().is_none()
     }
 
     fn take_recent(&mut self, len: NonZeroUsize) -> Option<Part> {
