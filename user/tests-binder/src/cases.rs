@@ -12,6 +12,7 @@ mod dn;
 mod dp;
 mod fa;
 mod fl;
+mod found_places;
 mod fs;
 mod fz;
 mod gp;
@@ -80,6 +81,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         up::CASES,
         sp::CASES,
         bf::CASES,
+        found_places::CASES,
         mp::CASES,
         po::CASES,
         gp::CASES,
