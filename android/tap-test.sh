@@ -20,6 +20,10 @@ everything()
 	program google 5 printf '%s\n' '[==========] Running 2 tests from 1 test suite.' \
 		'[ RUN      ] A.b' 'expected 1' '[  FAILED  ] A.b (3 ms)' \
 		'[       OK ] A.c (0 ms)' '[  FAILED  ] A.b'
+	program failing 5 sh -c 'printf "%s\n" "$@"; exit 1' google \
+		'[==========] Running 2 tests from 1 test suite.' \
+		'[  FAILED  ] A.b/0, where GetParam() = 1 (3 ms)' '[  SKIPPED ] A.c (0 ms)'
+	program teardown 5 sh -c 'echo 1..1; echo ok 1 first; exit 1'
 	step "a step" 5 true
 	step "a bad step" 5 false
 	result "a result" 0
@@ -41,20 +45,26 @@ ok 7 first
 not ok 8 crash
 # its last words:
 #   why
-# status 3, 1 results of 2
+# status 3, 1 results of 2, 0 failed
 not ok 9 silent
-# status 0, 0 results of 0
+# status 0, 0 results of 0, 0 failed
 not ok 10 slow
-# status 124, 0 results of 0
+# status 124, 0 results of 0, 0 failed
 not ok 11 A.b
 # expected 1
 ok 12 A.c
 not ok 13 google
 # status 0, 2 results of 2, 1 failed
-ok 14 a step
-not ok 15 a bad step
-ok 16 a result
-1..16
+not ok 14 A.b/0
+ok 15 A.c # SKIP the test says so
+ok 16 failing
+ok 17 first
+not ok 18 teardown
+# status 1, 1 results of 1, 0 failed
+ok 19 a step
+not ok 20 a bad step
+ok 21 a result
+1..21
 END
 status=$?
 rm -rf "$scratch"

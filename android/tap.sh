@@ -7,9 +7,9 @@
 #	everything | tap_report
 #
 # A program may print TAP with a plan, or be one of googletest's; tap_report
-# adds one line for each program, which fails unless the program ended with
-# status 0 and printed as many results as it had planned, one at least and none
-# that failed.
+# adds one line for each program, which fails unless the program came to its end:
+# it printed as many results as it had planned, one at least, and ended with
+# status 0 if none of them failed, else with 1.
 
 # program NAME SECONDS COMMAND..: runs it, and kills it when its time is over.
 # What it says on standard error is shown only if it fails: libbinder is chatty.
@@ -73,9 +73,18 @@ tap_prepare()
 			{ result "mount binderfs at $tap_dir" 1; rm -rf "$scratch"; return 1; }
 		tap_mounted=1
 	fi
-	if [ ! -e "$tap_dir/$2" ]; then
-		step "add device $2" 20 "$3" add-device "$tap_dir" "$2"
-		tap_added=$tap_dir/$2
+	add_device "$tap_dir" "$2" "$3" || tap_added=$tap_dir/$2
+}
+
+# add_device DIR NAME ADD_TOOL: makes the device, unless the driver made it with the
+# mount; status 1 if it had to be made.
+add_device()
+{
+	if [ -e "$1/$2" ]; then
+		result "device $2" 0
+	else
+		step "device $2" 20 "$3" add-device "$1" "$2"
+		return 1
 	fi
 }
 
@@ -109,6 +118,7 @@ tap_say()
 tap_google()
 {
 	tap_text=${2#*] }
+	tap_text=${tap_text%, where *}
 	tap_line "$1" "${tap_text% (*}${3:-}"
 	tap_seen=$((tap_seen + 1))
 }
@@ -116,11 +126,12 @@ tap_google()
 # The end of a program: status, name.
 tap_end()
 {
-	tap_why="status $1, $tap_seen results of $tap_plan"
-	[ "$tap_failed" -eq 0 ] || tap_why="$tap_why, $tap_failed failed"
-	if [ "$tap_why" = "status 0, $tap_plan results of $tap_plan" ] && [ "$tap_plan" -gt 0 ]; then
+	tap_good=0
+	[ "$tap_failed" -eq 0 ] || tap_good=1
+	if [ "$1" -eq $tap_good ] && [ "$tap_seen" -eq "$tap_plan" ] && [ "$tap_plan" -gt 0 ]; then
 		tap_line ok "$2"
 	else
+		tap_why="status $1, $tap_seen results of $tap_plan, $tap_failed failed"
 		tap_line "not ok" "$2"
 		echo "# $tap_why"
 	fi

@@ -85,7 +85,10 @@ servicemanager := $(addprefix frameworks/native/cmds/servicemanager/, \
 gen := $(shell find $(GEN) -name '*.cpp')
 demo := $(wildcard $(DEMO)/*.cpp)
 gen_demo := $(shell find $(GEN_DEMO) -name '*.cpp')
-tests := binderDriverInterfaceTest binderSafeInterfaceTest binderClearBufTest
+tests := binderDriverInterfaceTest binderLibTest binderSafeInterfaceTest binderClearBufTest
+# These two leave the entry point to googletest.
+tests_without_main := binderTextOutputTest
+tools := binderThroughputTest schd-dbg
 
 obj = $(patsubst %,$(OUT)/obj/src/%.o,$(1))
 lib_objs := $(call obj,$(libbase) $(liblog) $(libcutils) $(libutils) $(libbinder)) \
@@ -94,8 +97,9 @@ demo_objs := $(demo:$(DEMO)/%=$(OUT)/obj/demo/%.o) \
 	$(gen_demo:$(GEN_DEMO)/%=$(OUT)/obj/gen-demo/%.o)
 gtest_objs := $(OUT)/obj/gtest/googletest/src/gtest-all.cc.o \
 	$(OUT)/obj/gtest/googlemock/src/gmock-all.cc.o
+gtest_main := $(OUT)/obj/gtest/googletest/src/gtest_main.cc.o
 
-all: $(addprefix $(OUT)/bin/,servicemanager binder_demo $(tests))
+all: $(addprefix $(OUT)/bin/,servicemanager binder_demo $(tests) $(tests_without_main) $(tools))
 
 COMPILE = @mkdir -p $(@D); echo '  CXX $<'; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -MD -MP -c -o $@ $<
 LINK = @mkdir -p $(@D); echo '  LD $@'; \
@@ -116,7 +120,8 @@ $(OUT)/obj/demo/%.o: $(DEMO)/%
 $(OUT)/obj/demo/%.o: WARNINGS := -Wall -Wextra -Werror
 $(demo_objs): CPPFLAGS += -isystem $(GEN_DEMO)/include -I$(DEMO)
 # They miss headers that come along with others of Bionic.
-$(OUT)/obj/src/frameworks/native/libs/binder/tests/%: CPPFLAGS += -include sys/ioctl.h -include sys/resource.h
+$(OUT)/obj/src/frameworks/native/libs/binder/tests/%: CPPFLAGS += -include sys/ioctl.h -include sys/resource.h \
+	-include sys/user.h
 $(OUT)/obj/gtest/googletest/%: CPPFLAGS += -I$(GOOGLETEST)/googletest
 $(OUT)/obj/gtest/googlemock/%: CPPFLAGS += -I$(GOOGLETEST)/googlemock
 
@@ -129,8 +134,13 @@ $(OUT)/bin/servicemanager: $(call obj,$(servicemanager)) $(OUT)/libandroid.a
 	$(LINK)
 $(OUT)/bin/binder_demo: $(demo_objs) $(OUT)/libandroid.a
 	$(LINK)
-$(OUT)/bin/binder%Test: $(OUT)/obj/src/frameworks/native/libs/binder/tests/binder%Test.cpp.o \
-		$(OUT)/libandroid.a $(OUT)/libgtest.a
+tested := $(OUT)/obj/src/frameworks/native/libs/binder/tests
+$(addprefix $(OUT)/bin/,$(tests)): $(OUT)/bin/%: $(tested)/%.cpp.o $(OUT)/libandroid.a $(OUT)/libgtest.a
+	$(LINK)
+$(addprefix $(OUT)/bin/,$(tests_without_main)): $(OUT)/bin/%: $(tested)/%.cpp.o $(gtest_main) \
+		$(call obj,system/libbase/test_utils.cpp) $(OUT)/libandroid.a $(OUT)/libgtest.a
+	$(LINK)
+$(addprefix $(OUT)/bin/,$(tools)): $(OUT)/bin/%: $(tested)/%.cpp.o $(OUT)/libandroid.a
 	$(LINK)
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

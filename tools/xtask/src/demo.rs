@@ -5,8 +5,8 @@
 
 use anyhow::Result;
 
+use crate::clients;
 use crate::ctx::Ctx;
-use crate::drivers::{foreign_programs, AOSP_PACKAGES, RSBINDER_PACKAGES};
 use crate::guest::{inside, Driver};
 use crate::kernel::Variant;
 use crate::programs;
@@ -17,8 +17,8 @@ use crate::session::{Session, Trial};
 pub fn run(ctx: &Ctx) -> Result<bool> {
     let mut session = Session::new(ctx, Report::new(false));
     session.guest(Variant::Uml)?;
-    let aosp = foreign_programs(ctx, "aosp", AOSP_PACKAGES)?;
-    let rsbinder = foreign_programs(ctx, "rsbinder", RSBINDER_PACKAGES)?;
+    let aosp = clients::AOSP.build(ctx)?;
+    let rsbinder = clients::RSBINDER.build(ctx)?;
     let examples = programs::build(ctx)?.bin("examples");
     let words: Vec<String> = [
         &ctx.repo.join("tools/guest/demo.sh"),

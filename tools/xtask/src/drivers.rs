@@ -5,9 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 
-use crate::ctx::Ctx;
 use crate::guest::{inside, Boot, Driver};
 use crate::host;
 use crate::kernel::Variant;
@@ -16,17 +15,11 @@ use crate::programs;
 use crate::run::{read_lossy, Run};
 use crate::session::{patience, Session, Trial};
 
-/// What building Android's programs takes beyond what kernels need.
-pub const AOSP_PACKAGES: &[&str] = &["aidl", "googletest", "libc++-19-dev", "libc++abi-19-dev"];
-
-/// What building static programs on rsbinder takes.
-pub const RSBINDER_PACKAGES: &[&str] = &["libc6-dev"];
-
 /// What compiling a policy of SELinux takes beyond what kernels need.
 const POLICY_PACKAGES: &[&str] = &["checkpolicy"];
 
-/// Takes a program's verdicts and the guest's into the report.
-fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
+/// The verdicts of a program that prints TAP.
+pub fn tests_of(boot: &Boot) -> Vec<ktap::Test> {
     let mut tests = ktap::program(&boot.output);
     let failed = tests
         .iter()
@@ -39,7 +32,12 @@ fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
             status: ktap::Status::Failed(why),
         });
     }
-    session.report.take(prefix, &tests);
+    tests
+}
+
+/// Takes a program's verdicts and the guest's into the report.
+fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
+    session.report.take(prefix, &tests_of(boot));
     session
         .report
         .verdict(&format!("{prefix}/guest"), boot.verdict());
@@ -264,68 +262,6 @@ fn compare(
     step.done();
     session.report.take(prefix, &ktap::program(&ended.output));
     Ok(())
-}
-
-/// Android's own user space on both drivers.
-pub fn aosp(session: &mut Session<'_>) -> Result<()> {
-    foreign(session, "aosp", AOSP_PACKAGES)
-}
-
-/// rsbinder on both drivers.
-pub fn clients(session: &mut Session<'_>) -> Result<()> {
-    foreign(session, "rsbinder", RSBINDER_PACKAGES)
-}
-
-/// Programs of others, built and run by the scripts of `android/<name>`.
-fn foreign(session: &mut Session<'_>, name: &str, packages: &[&str]) -> Result<()> {
-    let bin = foreign_programs(session.ctx, name, packages)?;
-    let script = session.ctx.repo.join("android").join(name).join("run.sh");
-    let command = format!("{} {} /dev/binderfs", inside(&script), inside(&bin));
-    let mut trials = vec![(Variant::Uml, Driver::Stock)];
-    trials.extend(
-        session
-            .variants()
-            .iter()
-            .map(|&variant| (variant, Driver::Bus1)),
-    );
-    for (variant, driver) in trials {
-        let boot = session.boot(&Trial {
-            name,
-            variant,
-            driver,
-            binderfs: true,
-            // The suite before has looked for leaks of Binder.
-            leaks: false,
-            command: command.clone(),
-            seconds: 240,
-        })?;
-        take(
-            session,
-            &format!("{name}/{}/{}", variant.name(), driver.name()),
-            &boot,
-        );
-    }
-    Ok(())
-}
-
-/// Builds the programs of `android/<name>` and returns their folder.
-pub fn foreign_programs(ctx: &Ctx, name: &str, packages: &[&str]) -> Result<PathBuf> {
-    host::ensure(ctx, &[host::Need::Build])?;
-    host::ensure_packages(ctx, packages)?;
-    let mut step = ctx
-        .ui
-        .step(&format!("build the programs of android/{name}"), 0);
-    let script = ctx.repo.join("android").join(name).join("build.sh");
-    let run = Run::new("sh", "the build", ctx.log(&format!("build-{name}")))
-        .arg(script)
-        .arg(ctx.cache.join(name))
-        .env("JOBS", ctx.jobs.to_string());
-    let output = host::explain_network(run.check(&mut step, |_, _| {}))?;
-    step.done();
-    match output.lines().last().map(PathBuf::from) {
-        Some(bin) if bin.is_dir() => Ok(bin),
-        _ => bail!("android/{name}/build.sh did not say where its programs are"),
-    }
 }
 
 #[cfg(test)]

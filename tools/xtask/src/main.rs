@@ -4,6 +4,7 @@
 
 mod bench;
 mod cache;
+mod clients;
 mod config;
 mod console;
 mod ctx;
@@ -19,6 +20,7 @@ mod kernel;
 mod ktap;
 mod lint;
 mod module;
+mod outcomes;
 mod profile;
 mod programs;
 mod proofs;

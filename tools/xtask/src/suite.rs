@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+use crate::clients;
 use crate::drivers;
 use crate::explored::Explored;
 use crate::guest::{Driver, Job};
@@ -60,8 +61,8 @@ impl Suite {
             Self::Kunit => kunit(session),
             Self::Native => drivers::native(session),
             Self::Binder => drivers::binder(session),
-            Self::Aosp => drivers::aosp(session),
-            Self::Clients => drivers::clients(session),
+            Self::Aosp => clients::aosp(session),
+            Self::Clients => clients::clients(session),
         }
     }
 }
