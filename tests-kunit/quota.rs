@@ -361,6 +361,24 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_the_same_until_the_last_peer_has_left() -> Result<(), Failed> {
+        let users = Users::new()?;
+        let enter = || Users::enter(&users, [A], slices(200));
+        let (first, second) = (enter()?, enter()?);
+        let user = second.user().ok_or(Failed)?.clone();
+        assert!(first.user().is_some_and(|other| Arc::ptr_eq(other, &user)));
+        drop(first);
+        let third = enter()?;
+        assert!(third.user().is_some_and(|other| Arc::ptr_eq(other, &user)));
+        drop((second, third));
+        // Nobody finds it any more, whoever else keeps it.
+        let fresh = enter()?;
+        assert!(!fresh.user().is_some_and(|other| Arc::ptr_eq(other, &user)));
+        assert!(fresh.user().is_some());
+        Ok(())
+    }
+
+    #[test]
     fn who_pays_for_a_user_is_booked_and_borrowed_from_as_well() -> Result<(), Failed> {
         let users = Users::new()?;
         let inner = |user| -> Result<_, Failed> {
