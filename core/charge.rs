@@ -28,7 +28,6 @@ use super::{
         pin_data,
         pin_init,
         try_arc,
-        AllocError,
         Arc,
         SpinLock, //
     },

@@ -49,13 +49,16 @@ pub(super) struct Fresh {
     pub(super) reply: Option<ReplyNode>,
 }
 
+/// The place of a node among the living ones of its owner.
+type Alive = RBTreeNode<u64, Arc<Node<Native>>>;
+
 /// A node for a reply, which gets its ID when it is published.
 pub(super) struct ReplyNode {
     pub(super) handle: Arc<Handle<Native>>,
     pub(super) id: Option<u64>,
-    pub(super) unpublished: Option<(IdSpot, Held, RBTreeNode<u64, Arc<Node<Native>>>)>,
+    pub(super) unpublished: Option<(IdSpot, Held, Alive)>,
     /// What was published in vain.
-    pub(super) retracted: Option<(RBTreeNode<u64, Held>, RBTreeNode<u64, Arc<Node<Native>>>)>,
+    pub(super) retracted: Option<(RBTreeNode<u64, Held>, Alive)>,
 }
 
 impl Fresh {

@@ -34,7 +34,6 @@ use crate::core::{
     message::Message,
     node::Node,
     pool::Slice,
-    quota::Charge,
     sync::{
         reserve_node,
         AllocError,
