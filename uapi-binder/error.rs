@@ -70,8 +70,10 @@ pub(super) enum ReplyFailure {
     /// There was no call to answer: the replier reads the code.
     Replier(Failure),
     /// The answer could not be built. The code goes to the caller, through the right to answer; the
-    /// replier was told that all is well.
+    /// replier is told that all is well.
     Caller(Failure, Reply<Binder>),
+    /// The caller is gone. The replier is told that all is well.
+    Gone(Reply<Binder>),
 }
 
 /// The record behind BINDER_GET_EXTENDED_ERROR.

@@ -8,7 +8,8 @@
 //!
 //! A failed call or one-way leaves a code in the sender's own queue and the cause in its extended
 //! error. A reply fails only towards the replier if there was no call to answer; everything else is
-//! told to the caller, or to the next caller up the chain that is still there.
+//! told to the caller, or to the next caller up the chain that is still there. The replier then reads
+//! that all is well, but as a failure of its own: it stops the commands that follow until it is read.
 //!
 //! No lock is held between the steps but the thread's own.
 
@@ -155,7 +156,13 @@ pub(super) fn reply(caller: &mut Caller<'_>, out: &Outgoing) {
     let before = serving.as_ref().map(|serving| serving.served.before);
     match answer(caller, out, serving) {
         Ok(()) => {}
+        Err(ReplyFailure::Gone(reply)) => {
+            caller.fail(Code::TransactionComplete);
+            // The next caller up the chain is told.
+            drop(reply);
+        }
         Err(ReplyFailure::Caller(failure, reply)) => {
+            caller.fail(Code::TransactionComplete);
             record_late(&reply, Extended::failed(id, failure));
             reply.fail(Queued::Plain(failure.code));
         }
@@ -521,10 +528,7 @@ fn answer(
         Err(_) => return Err(ReplyFailure::Replier(Failure::failed(ENOMEM))),
     };
     let Ok(draft) = Draft::answer(&reply) else {
-        caller.post(completion, Code::TransactionComplete);
-        // The caller is gone: the next one up the chain is told.
-        drop(reply);
-        return Ok(());
+        return Err(ReplyFailure::Gone(reply));
     };
     let cover = Cover {
         secctx: None,
@@ -533,18 +537,16 @@ fn answer(
         nested: None,
         one_way: false,
     };
-    let filled = fill(caller, draft, out, cover);
+    let filled = match fill(caller, draft, out, cover) {
+        Ok(filled) => filled,
+        Err(failure) => return Err(ReplyFailure::Caller(failure, reply)),
+    };
     caller.post(completion, Code::TransactionComplete);
-    match filled {
-        Ok(filled) => {
-            if let Err(((_, message), reply)) = filled.answer(reply, caller.peer.anchor()) {
-                drop(message);
-                drop(reply);
-            }
-            Ok(())
-        }
-        Err(failure) => Err(ReplyFailure::Caller(failure, reply)),
+    if let Err(((_, message), reply)) = filled.answer(reply, caller.peer.anchor()) {
+        drop(message);
+        drop(reply);
     }
+    Ok(())
 }
 
 impl From<ReserveError> for Failure {

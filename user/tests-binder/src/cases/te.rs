@@ -4,12 +4,16 @@
 
 use super::{case, Case};
 use crate::abi::{br, ExtendedError};
+use crate::actor::Thread;
+use crate::request::Request;
 use crate::wire::{bc, Tx};
 use crate::world::{check, same, Cx, Res, MANAGER, MAPPING};
 
 pub(super) const CASES: &[Case] = &[
     case!(37 te_bad_pointers_and_sizes),
     case!(38 te_reply_with_a_bad_pointer),
+    case!(38 te_failed_reply_stops_the_commands),
+    case!(35 te_late_reply_stops_the_commands),
     case!(39 te_receiver_never_mapped),
     case!(39 te_receiver_unmapped),
     case!(39 te_caller_unmaps_during_its_call),
@@ -82,6 +86,34 @@ fn te_reply_with_a_bad_pointer(cx: &Cx) -> Res {
     m.has_error(br::OK, 0)?;
     a.read()?.expect("NOOP COMPLETE FAILED_REPLY")?;
     a.has_error(br::FAILED_REPLY, -libc::EFAULT)
+}
+
+/// What follows a reply is not taken until the replier has read of it.
+fn stopped(m: &Thread, answer: Tx) -> Res {
+    let commands = bc().reply(answer).enter();
+    let done = m.request(&Request::new(&commands, 0))?;
+    same("result", done.result, 0)?;
+    same("taken", done.write_consumed, 68)?;
+    let done = m.request(&Request::new(&bc().enter(), 0))?;
+    same("taken before the read", done.write_consumed, 0)?;
+    m.read()?.expect("NOOP COMPLETE")?;
+    m.write(&bc().enter())
+}
+
+fn te_failed_reply_stops_the_commands(cx: &Cx) -> Res {
+    let (m, a) = cx.pair()?;
+    a.write(&bc().call(Tx::to(0)))?;
+    m.accept()?;
+    stopped(&m, Tx::answer().data_at(NOWHERE).data_len(16))?;
+    a.read()?.expect("NOOP COMPLETE FAILED_REPLY").map(drop)
+}
+
+fn te_late_reply_stops_the_commands(cx: &Cx) -> Res {
+    let (m, a) = cx.pair()?;
+    a.write(&bc().call(Tx::to(0)))?;
+    m.accept()?;
+    a.thread_exit()?;
+    stopped(&m, Tx::answer())
 }
 
 fn te_receiver_never_mapped(cx: &Cx) -> Res {
