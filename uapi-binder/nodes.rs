@@ -297,17 +297,24 @@ pub(super) struct NodeInfo {
     pub(super) weak: bool,
 }
 
-/// The own node with the lowest pointer above `ptr`.
+/// The own node with the lowest pointer above `ptr`. One that came and went before the owner was told
+/// of it is none, though its notice may not be read yet.
 pub(super) fn after(peer: &BinderPeer, ptr: u64) -> Option<NodeInfo> {
     let nodes = peer.part().nodes.lock();
-    let cursor = nodes.cursor_lower_bound(&ptr.checked_add(1)?)?;
-    let (ptr, node) = cursor.current();
-    Some(node.state(|told, _| NodeInfo {
-        ptr: *ptr,
-        cookie: node.part().cookie,
-        strong: told.strong,
-        weak: told.weak,
-    }))
+    let mut later = InOrder {
+        nodes: &nodes,
+        from: ptr.checked_add(1),
+    };
+    later.find_map(|node| {
+        node.state(|told, counts| {
+            (!told.is_gone(counts)).then(|| NodeInfo {
+                ptr: node.part().ptr,
+                cookie: node.part().cookie,
+                strong: told.strong,
+                weak: told.weak,
+            })
+        })
+    })
 }
 
 /// Takes all holds that wait for an acknowledgement; used when the owner is gone.

@@ -3,7 +3,9 @@
 //! Reference counts, the handshake with the owner, numbers of handles.
 
 use super::{case, Case};
+use crate::abi::{nr, NodeDebugInfo};
 use crate::actor::{Proc, Thread};
+use crate::request::Request;
 use crate::wire::{bc, Node, Obj, Tx};
 use crate::world::{same, Cx, Res};
 
@@ -12,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     case!(62 rc_no_release_before_done),
     case!(62 rc_acquired_again),
     case!(62 rc_gone_before_it_was_told),
+    case!(62 rc_unsent_node_is_not_listed),
     case!(62 rc_same_pointer_after_decrefs),
     case!(63 rc_done_out_of_place),
     case!(63 rc_counts_below_zero),
@@ -89,6 +92,17 @@ fn rc_gone_before_it_was_told(cx: &Cx) -> Res {
     m.answer_with(Tx::answer())?;
     a.read()?.expect("NOOP COMPLETE REPLY")?;
     a.idle()
+}
+
+/// A message that fails at its second object leaves nothing of the first.
+fn rc_unsent_node_is_not_listed(cx: &Cx) -> Res {
+    let (_m, a) = cx.pair()?;
+    let message = Tx::to(0).object(Obj::node(NODE)).object(Obj::handle(99));
+    a.request(&Request::new(&bc().call(message), 0))?;
+    let from = NodeDebugInfo::default();
+    let (_, found) = a.ioctl_with("NODE_DEBUG", nr::GET_NODE_DEBUG_INFO, &from)?;
+    same("nodes", found, NodeDebugInfo::default())?;
+    a.read()?.expect("NOOP FAILED_REPLY").map(drop)
 }
 
 fn rc_same_pointer_after_decrefs(cx: &Cx) -> Res {
