@@ -180,6 +180,28 @@ impl Thread {
         Ok(())
     }
 
+    /// Waits until the thread sleeps in what it was asked, or has done it: true
+    /// then. Something that was to wake it must have been done before.
+    pub fn comes_to_rest(&self) -> Res<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        let path = format!("/proc/{}/task/{}/stat", self.pid, self.tid.get());
+        while Instant::now() < deadline {
+            match shm::progress(self.slot) {
+                Progress::Done => return Ok(true),
+                Progress::Asked => {}
+                Progress::Running => {
+                    let stat = std::fs::read_to_string(&path)?;
+                    let state = stat.rsplit(") ").next().unwrap_or("");
+                    if state.starts_with('S') && self.is_busy() {
+                        return Ok(false);
+                    }
+                }
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Err(Fail(format!("{} neither sleeps nor returns", self.name)))
+    }
+
     /// Waits until the thread sleeps in what it was asked.
     fn wait_asleep(&self, what: &str) -> Res {
         let deadline = Instant::now() + PATIENCE;

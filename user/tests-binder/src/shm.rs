@@ -75,6 +75,18 @@ pub fn put(bytes: &[u8]) -> u64 {
     at
 }
 
+/// Puts `bytes` at a place of the area that the caller has taken before.
+pub fn put_at(at: u64, bytes: &[u8]) {
+    let offset = (at as usize).wrapping_sub(BASE.load(Ordering::Relaxed));
+    assert!(
+        offset < AREA && bytes.len() <= AREA - offset,
+        "not in the shared area"
+    );
+    // SAFETY: The range lies in the mapping, which lives as long as the process, and
+    // `bytes` can't lie in it: nobody has a reference into the area.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
+}
+
 /// Copies `len` bytes of the area out.
 pub fn get(at: u64, len: usize) -> Vec<u8> {
     let base = BASE.load(Ordering::Relaxed);
