@@ -77,7 +77,7 @@ run_driver_tests()
 {
 	for test in binderDriverInterfaceTest binderLibTest binderSafeInterfaceTest \
 			binderClearBufTest binderTextOutputTest; do
-		program "$test" 120 "$bin/$test"
+		program "$test" 300 "$bin/$test"
 	done
 }
 

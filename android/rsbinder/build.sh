@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Builds rsbinder's service manager and tools, and our demo on rsbinder, as
-# static programs.
+# Builds rsbinder's service manager and tools, and our demo and our tests on
+# rsbinder, as static programs.
 #
 #	build.sh CACHE_DIR
 #
-# The tools come from crates.io, the demo from user/rsbinder-demo; everything is
-# built below CACHE_DIR, nothing is written into the checkout. The last line of
-# standard output is the folder with the programs (for run.sh); everything else
-# goes to standard error. Needs cargo and a C library with its static form.
+# The tools come from crates.io, ours from user/rsbinder-demo and
+# user/rsbinder-tests; everything is built below CACHE_DIR, nothing is written into
+# the checkout. The last line of standard output is the folder with the programs
+# (for run.sh); everything else goes to standard error. Needs cargo and a C library with its static form.
 
 set -eu
 
@@ -17,7 +17,7 @@ tools=rsbinder-tools
 version=0.12.0
 
 [ $# -eq 1 ] || { echo "usage: build.sh CACHE_DIR" >&2; exit 2; }
-demo=$(cd "$(dirname "$0")/../../user/rsbinder-demo" && pwd)
+user=$(cd "$(dirname "$0")/../../user" && pwd)
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 exec 9>"$cache/lock"
@@ -32,7 +32,9 @@ jobs=${JOBS:-2}
 
 cargo install --locked --quiet --jobs "$jobs" --target "$host" --root "$root" \
 	--target-dir "$root/target" --version "$version" "$tools" 9>&- >&2
-cargo build --locked --quiet --jobs "$jobs" --target "$host" --release \
-	--target-dir "$root/target" --manifest-path "$demo/Cargo.toml" 9>&- >&2
-cp "$root/target/$host/release/rsbinder-demo" "$root/bin/"
+for program in rsbinder-demo rsbinder-tests; do
+	cargo build --locked --quiet --jobs "$jobs" --target "$host" --release \
+		--target-dir "$root/target" --manifest-path "$user/$program/Cargo.toml" 9>&- >&2
+	cp "$root/target/$host/release/$program" "$root/bin/"
+done
 echo "$root/bin"

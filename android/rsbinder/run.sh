@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Runs rsbinder's own programs and our demo on rsbinder, in a guest, as root:
+# Runs rsbinder's own programs, our demo and our tests on rsbinder, in a guest, as
+# root:
 #
 #	run.sh BIN_DIR BINDERFS_DIR
 #
@@ -64,6 +65,19 @@ run_clients()
 	remark_file "the service said" "$scratch/service"
 }
 
+# Our tests have a context of their own, in a binderfs of their own: there, the stock
+# driver shows its statistics.
+run_tests()
+{
+	mine=$scratch/tests
+	mkdir "$mine" && mount -t binder -o stats=global binder "$mine"
+	result "a binderfs for the tests" $?
+	step "their device" 20 "$bin/rsbinder-tests" add-device "$mine" tests
+	program "tests" 300 "$bin/rsbinder-tests" run "$mine/tests"
+	umount "$mine"
+	result "it goes away" $?
+}
+
 everything()
 {
 	tap_prepare "$fs" "$device" "$bin/rsbinder-demo" || return
@@ -76,6 +90,7 @@ everything()
 	[ $managed -ne 0 ] || run_clients
 	end_process "$hub"
 	remark_file "rsb_hub said" "$scratch/hub"
+	run_tests
 	tap_tidy
 }
 
