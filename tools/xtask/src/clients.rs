@@ -23,18 +23,29 @@ pub struct Client {
     pub name: &'static str,
     /// What building takes beyond what kernels need.
     packages: &'static [&'static str],
+    /// Whose programs it works with.
+    with: Option<&'static Client>,
 }
 
 /// Android's own user space.
 pub const AOSP: Client = Client {
     name: "aosp",
     packages: &["aidl", "googletest", "libc++-19-dev", "libc++abi-19-dev"],
+    with: None,
 };
 
 /// The library rsbinder: static programs.
 pub const RSBINDER: Client = Client {
     name: "rsbinder",
     packages: &["libc6-dev"],
+    with: None,
+};
+
+/// The tools of libgbinder, which Waydroid uses, on Android's servicemanager.
+const GBINDER: Client = Client {
+    name: "gbinder",
+    packages: &[],
+    with: Some(&AOSP),
 };
 
 /// Android's own user space on both drivers.
@@ -44,7 +55,8 @@ pub fn aosp(session: &mut Session<'_>) -> Result<()> {
 
 /// Other Binder libraries on both drivers.
 pub fn clients(session: &mut Session<'_>) -> Result<()> {
-    RSBINDER.run(session)
+    RSBINDER.run(session)?;
+    GBINDER.run(session)
 }
 
 impl Client {
@@ -74,11 +86,15 @@ impl Client {
         let bin = self.build(session.ctx)?;
         let dir = session.ctx.repo.join("android").join(self.name);
         let list = List::read(&dir.join("expected.txt"))?;
-        let command = format!(
+        let mut command = format!(
             "{} {} /dev/binderfs",
             inside(&dir.join("run.sh")),
             inside(&bin)
         );
+        if let Some(other) = self.with {
+            command.push(' ');
+            command.push_str(&inside(&other.build(session.ctx)?));
+        }
         let stock = self.trial(session, &list, (Variant::Uml, Driver::Stock), &command)?;
         for &variant in session.variants() {
             let ours = self.trial(session, &list, (variant, Driver::Bus1), &command)?;

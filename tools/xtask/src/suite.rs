@@ -37,7 +37,7 @@ pub enum Suite {
     Binder,
     /// Android's servicemanager and libbinder clients.
     Aosp,
-    /// Clients of other Binder libraries: rsbinder.
+    /// Clients of other Binder libraries: rsbinder, libgbinder.
     Clients,
 }
 
