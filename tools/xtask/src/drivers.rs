@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::fuzz::Fuzz;
 use crate::guest::{inside, Boot, Driver};
 use crate::host;
 use crate::kernel::Variant;
@@ -57,6 +58,7 @@ const STRESSES: &[(&str, &str, &str)] = &[
 pub fn native(session: &mut Session<'_>) -> Result<()> {
     let programs = programs::build(session.ctx)?;
     let tests = inside(&programs.bin("tests-bus1"));
+    let fuzz = Fuzz::new(session.ctx, &programs);
     let examples: Vec<String> = programs
         .examples()?
         .iter()
@@ -84,7 +86,8 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
             binderfs: false,
             leaks: true,
             command: format!(
-                "{pace}{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\n{stress}exit $status"
+                "{pace}{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\n{stress}{}\nexit $status",
+                fuzz.native_of_suite(thorough)
             ),
             seconds: 600,
         })?;
@@ -94,7 +97,8 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         session
             .report
             .take(&format!("{prefix}/examples"), &ktap::program(&examples));
-        for (name, ..) in stresses {
+        let names = stresses.iter().map(|(name, ..)| *name);
+        for name in names.chain(["random"]) {
             let output = read_lossy(&boot.out.join(name)).unwrap_or_default();
             session
                 .report
@@ -119,11 +123,12 @@ fn each_must_succeed(programs: &[String]) -> String {
     text
 }
 
-/// The same program on the C driver and on bus1; where they differ, the
-/// difference must be in the table.
+/// The same programs on the C driver and on bus1; where the cases differ, the
+/// difference must be in the table, and random streams don't differ.
 pub fn binder(session: &mut Session<'_>) -> Result<()> {
     let programs = programs::build(session.ctx)?;
     let program = programs.bin("tests-binder");
+    let fuzz = Fuzz::new(session.ctx, &programs);
     let table = session
         .ctx
         .repo
@@ -139,13 +144,21 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
         binderfs: true,
         leaks: true,
         command,
-        seconds: 450,
+        seconds: 600,
     };
+    let and = |cases: String, streams: &str| format!("{cases}\nstatus=$?\n{streams}\nexit $status");
     let known = format!("{run} --stock {}", inside(&table));
+    let known = and(known, &fuzz.first_of_suite(session.thorough()));
     let stock = session.boot(&trial(Variant::Uml, Driver::Stock, known))?;
     take(session, "binder/uml/stock", &stock);
     for &variant in session.variants() {
         let patient = format!("{run} --timeout {}", 90 * patience(variant));
+        // What is played alone on UML meets others where KASAN looks on.
+        let streams = match variant {
+            Variant::Uml => fuzz.again(&stock.out.join("streams")),
+            _ => fuzz.storm_of_suite(session.thorough()),
+        };
+        let patient = and(patient, &streams);
         let ours = session.boot(&trial(variant, Driver::Bus1, patient))?;
         let prefix = format!("binder/{}/bus1", variant.name());
         take(session, &prefix, &ours);
@@ -157,6 +170,13 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
             &outcomes,
             &table,
         )?;
+        let streams = match variant {
+            Variant::Uml => fuzz.compare(session.ctx, &stock.out, &ours.out)?,
+            _ => read_lossy(&ours.out.join("fuzz")).unwrap_or_default(),
+        };
+        session
+            .report
+            .take(&format!("{prefix}/streams"), &ktap::program(&streams));
     }
     deep_calls(session, &program)?;
     security_policy(session, &program)

@@ -12,6 +12,7 @@ mod demo;
 mod drivers;
 mod explored;
 mod fetch;
+mod fuzz;
 mod graft;
 mod guest;
 mod host;
@@ -94,6 +95,18 @@ enum Task {
         #[arg(long, value_name = "PATH")]
         kernel: Option<PathBuf>,
     },
+    /// Play random streams of commands on both Binder drivers and compare.
+    Fuzz {
+        /// How long streams are played on the C driver.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Where the streams come from; the time, if not given.
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+        /// Instead let streams meet on a kernel with KASAN and kmemleak.
+        #[arg(long)]
+        kasan: bool,
+    },
     /// Boot a guest with bus1 loaded and a prompt.
     Shell {
         /// Use this built UML tree.
@@ -150,6 +163,11 @@ fn run(task: Task) -> Result<bool> {
         Task::Bench {
             profile, kernel, ..
         } => alone(kernel, if profile { profile::run } else { bench::quick }),
+        Task::Fuzz {
+            seconds,
+            seed,
+            kasan,
+        } => alone(None, |ctx| fuzz::run(ctx, seconds, seed, kasan)),
         Task::Shell { kernel } => alone(kernel, shell),
         Task::Graft { tree, undo } => graft::run(&Ctx::new(None)?, &tree, undo),
         Task::Clean { all } => clean(&Ctx::new(None)?, all),
