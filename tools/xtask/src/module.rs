@@ -34,6 +34,16 @@ pub const CLIPPY: Flavour = Flavour {
         "CLIPPY=1",
     ],
 };
+/// As users build it: what is measured.
+pub const PLAIN: Flavour = Flavour {
+    name: "plain",
+    args: &[],
+};
+/// PLAIN, and nobody pays for anything: what accounting costs is the difference.
+pub const UNCHARGED: Flavour = Flavour {
+    name: "uncharged",
+    args: &["BUS1_UNCHARGED=y"],
+};
 /// Without the native personality.
 pub const NO_NATIVE: Flavour = Flavour {
     name: "no-native",
