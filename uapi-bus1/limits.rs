@@ -7,12 +7,16 @@
 #![deny(unsafe_code)]
 
 #[cfg(CONFIG_BUS1_TEST_RULES)]
-use crate::shim::params;
+use crate::shim::{
+    cred::Uid,
+    params, //
+};
 use crate::{
     core::{
         quota::{
             Account,
-            Limits, //
+            Limits,
+            Principal, //
         },
         sync::{
             AllocError,
@@ -20,12 +24,26 @@ use crate::{
         },
         user::Seat, //
     },
-    shim::params::UserLimits, //
+    shim::{
+        params::UserLimits,
+        realm, //
+    }, //
 };
+use kernel::cred::Credential;
 
 /// Elements of any array of IDs that a command takes.
 pub(super) fn handles_max() -> u64 {
     UserLimits::now().handles.into()
+}
+
+/// Who a sender with credentials `from` is for a receiver with `to`.
+pub(super) fn principal(from: &Credential, to: &Credential) -> Principal {
+    #[cfg(CONFIG_BUS1_TEST_RULES)]
+    if params::share_rule_is_2016() {
+        // Every user by itself, whoever made it up.
+        return Principal::user(Uid::of(from).raw());
+    }
+    realm::principal(from, to)
 }
 
 /// The account of a peer that is being opened.

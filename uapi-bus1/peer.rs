@@ -194,7 +194,7 @@ impl Client {
         if ptr::eq(&*self.peer, receiver) {
             Principal::OWN
         } else {
-            realm::principal(&self.identity().cred, &receiver.part().cred)
+            limits::principal(&self.identity().cred, &receiver.part().cred)
         }
     }
 
