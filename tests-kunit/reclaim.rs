@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn what_was_given_back_last_is_free_too() -> Result<(), Failed> {
         let account = account()?;
-        let pool = Pool::new(Store::new(4 * PAGE_SIZE)?)?;
+        let pool = Pool::new(Store::new(5 * PAGE_SIZE)?)?;
+        // With nothing in use they would be merged at once.
+        let _kept = reserve(&pool, &account, PAGE_SIZE)?;
         drop(reserve(&pool, &account, 2 * PAGE_SIZE)?);
         drop(reserve(&pool, &account, PAGE_SIZE / 2)?);
         drop(reserve(&pool, &account, PAGE_SIZE / 2)?);
