@@ -221,7 +221,10 @@ mod tests {
             share_line(with, without),
             "accounting: 3.0 % of a send of 64 B (12 of 400), 2.0 % of send, receive and release (20 of 1000)"
         );
-        assert_eq!(message(&format!("native_64B messages=9 ticks_{words}")), None);
+        assert_eq!(
+            message(&format!("native_64B messages=9 ticks_{words}")),
+            None
+        );
         assert_eq!(message("roundtrip_64B"), None);
     }
 }

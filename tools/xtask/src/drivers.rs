@@ -12,6 +12,7 @@ use crate::guest::{inside, Boot, Driver};
 use crate::host;
 use crate::kernel::Variant;
 use crate::ktap;
+use crate::manual;
 use crate::programs;
 use crate::run::{read_lossy, Run};
 use crate::session::{patience, Session, Trial};
@@ -66,19 +67,18 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         .collect();
     let each = each_must_succeed(&examples);
     let thorough = session.thorough();
+    let manual = manual::Errors::of_page(&session.ctx.repo)?;
     for &variant in session.variants() {
         // On the others the cases do less themselves.
         let (stresses, pace) = match variant {
             Variant::Uml => (STRESSES, ""),
             _ => (&[] as &[_], "export BUS1_SLOW=1\n"),
         };
-        let stress: String = stresses
-            .iter()
-            .map(|(name, short, long)| {
-                let args = if thorough { long } else { short };
-                format!("{tests} {args} >/mnt/out/{name}\n")
-            })
-            .collect();
+        let line = |(name, short, long): &(&str, &str, &str)| {
+            let args = if thorough { long } else { short };
+            format!("{tests} {args} >/mnt/out/{name}\n")
+        };
+        let stress: String = stresses.iter().map(line).collect();
         let boot = session.boot(&Trial {
             name: "native",
             variant,
@@ -86,13 +86,19 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
             binderfs: false,
             leaks: true,
             command: format!(
-                "{pace}{tests}\nstatus=$?\n(\n{each}\n) >/mnt/out/examples\n{stress}{}\nexit $status",
+                "{pace}export BUS1_ERRORS=/mnt/out/errors\n{tests}\nstatus=$?\n\
+                 unset BUS1_ERRORS\n(\n{each}\n) >/mnt/out/examples\n{stress}{}\nexit $status",
                 fuzz.native_of_suite(thorough)
             ),
             seconds: 600,
         })?;
         let prefix = format!("native/{}", variant.name());
         take(session, &prefix, &boot);
+        if variant == Variant::Uml {
+            let met = read_lossy(&boot.out.join("errors")).unwrap_or_default();
+            let agrees = manual.compare(&met);
+            session.report.verdict("native/manual", agrees);
+        }
         let examples = read_lossy(&boot.out.join("examples")).unwrap_or_default();
         session
             .report

@@ -11,6 +11,7 @@ use crate::ctx::Ctx;
 use crate::host::{self, Need};
 use crate::intree;
 use crate::kernel::{self, Tree, Variant};
+use crate::manual;
 use crate::module::{self, Flavour};
 use crate::rules;
 use crate::run::{capture, read_lossy, telling_lines, Run};
@@ -64,6 +65,9 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
         .report
         .verdict("lint/bus1-sys", bus1_sys(session.ctx, &tree));
     session.report.verdict("lint/tap", tap(session.ctx));
+    session
+        .report
+        .verdict("lint/manual", manual::lint(session.ctx));
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod intree;
 mod kernel;
 mod ktap;
 mod lint;
+mod manual;
 mod module;
 mod outcomes;
 mod profile;

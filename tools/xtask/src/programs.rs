@@ -38,7 +38,7 @@ impl Programs {
         if found.is_empty() {
             bail!("the client crate has no examples");
         }
-        found.push(self.bin("hello-c"));
+        found.extend([self.bin("hello-c"), self.bin("manual-c")]);
         Ok(found)
     }
 }

@@ -13,7 +13,8 @@
 //!
 //! Results are in the Test Anything Protocol; the last line counts them. The
 //! exit status is 0 if no case failed and at least one passed, 2 if there is no
-//! device. The variable `BUS1_DEVICE` names another device than `/dev/bus1`.
+//! device. The variable `BUS1_DEVICE` names another device than `/dev/bus1`, and
+//! `BUS1_ERRORS` a file that takes the errors that the commands have met.
 //!
 //! The cases know the documents, not the driver: a case that the driver can't do
 //! yet is `not ok`, or a skip with its reason where the driver says so itself.
@@ -21,6 +22,7 @@
 mod budget;
 mod cases;
 mod deaths;
+mod errors;
 mod expect;
 mod foreign;
 mod helper;

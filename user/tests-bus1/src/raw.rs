@@ -14,6 +14,7 @@ use rustix::fs::{open, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
+use crate::errors::{note, noted};
 use crate::memory::{Area, Bad, Mapping};
 use crate::verdict::{skip, wrong, Verdict};
 
@@ -151,7 +152,9 @@ impl Peer {
     pub fn command_at(&self, opcode: u32, bad: &Bad) -> Result<(), Errno> {
         let argument = bad.address();
         // SAFETY: nothing of this program can be changed at that address.
-        unsafe { rustix::ioctl::ioctl(&self.fd, Any { opcode, argument }) }
+        noted(opcode, unsafe {
+            rustix::ioctl::ioctl(&self.fd, Any { opcode, argument })
+        })
     }
 
     /// Any command with an argument in memory. The buffer is larger than all
@@ -162,14 +165,18 @@ impl Peer {
         // which is below 512 for all numbers that it knows. Pointers in the
         // buffer are those of the caller: only SEND writes through one of them,
         // and no case puts an address there but through `send_with`.
-        unsafe { rustix::ioctl::ioctl(&self.fd, Any { opcode, argument }) }
+        noted(opcode, unsafe {
+            rustix::ioctl::ioctl(&self.fd, Any { opcode, argument })
+        })
     }
 
     /// Shuts the peer down with this argument, which should be 0.
     pub fn disconnect_with(&self, argument: usize) -> Result<(), Errno> {
         let opcode = sys::BUS1_CMD_PEER_DISCONNECT;
         // SAFETY: the argument is a number to this command.
-        unsafe { rustix::ioctl::ioctl(&self.fd, Any { opcode, argument }) }
+        noted(opcode, unsafe {
+            rustix::ioctl::ioctl(&self.fd, Any { opcode, argument })
+        })
     }
 
     /// Shuts the peer down.
@@ -183,20 +190,26 @@ impl Peer {
         mut arg: sys::bus1_cmd_peer_reset,
     ) -> Result<sys::bus1_cmd_peer_reset, Errno> {
         // SAFETY: the descriptor is one of the device under test.
-        unsafe { sys::peer_query(&self.fd, &mut arg) }?;
+        noted(sys::BUS1_CMD_PEER_QUERY, unsafe {
+            sys::peer_query(&self.fd, &mut arg)
+        })?;
         Ok(arg)
     }
 
     /// RESET with `arg`.
     pub fn reset(&self, mut arg: sys::bus1_cmd_peer_reset) -> Result<(), Errno> {
         // SAFETY: as for `query`; no case reads slices after a flush.
-        unsafe { sys::peer_reset(&self.fd, &mut arg) }
+        noted(sys::BUS1_CMD_PEER_RESET, unsafe {
+            sys::peer_reset(&self.fd, &mut arg)
+        })
     }
 
     /// Gives up a reference.
     pub fn release(&self, id: u64) -> Result<(), Errno> {
         // SAFETY: as for `query`.
-        unsafe { sys::handle_release(&self.fd, id) }
+        noted(sys::BUS1_CMD_HANDLE_RELEASE, unsafe {
+            sys::handle_release(&self.fd, id)
+        })
     }
 
     /// TRANSFER with any values.
@@ -208,7 +221,9 @@ impl Peer {
             dst_handle: sys::BUS1_HANDLE_INVALID,
         };
         // SAFETY: as for `query`.
-        unsafe { sys::handle_transfer(&self.fd, &mut arg) }?;
+        noted(sys::BUS1_CMD_HANDLE_TRANSFER, unsafe {
+            sys::handle_transfer(&self.fd, &mut arg)
+        })?;
         Ok(arg.dst_handle)
     }
 
@@ -225,7 +240,9 @@ impl Peer {
             n_nodes,
         };
         // SAFETY: as for `query`. The array is only read.
-        unsafe { sys::nodes_destroy(&self.fd, &mut arg) }
+        noted(sys::BUS1_CMD_NODES_DESTROY, unsafe {
+            sys::nodes_destroy(&self.fd, &mut arg)
+        })
     }
 
     /// Destroys nodes.
@@ -241,19 +258,26 @@ impl Peer {
 
     /// SEND with any values but for the array of errors.
     pub fn send_with(&self, mut arg: sys::bus1_cmd_send, errors: Errors<'_>) -> Result<(), Errno> {
+        let mut told = None;
         arg.ptr_errors = match errors {
             Errors::None => 0,
             Errors::Array(array) => {
                 if (array.len() as u64) < arg.n_destinations {
                     return Err(Errno::OVERFLOW);
                 }
-                array.as_mut_ptr() as u64
+                told.insert(array).as_mut_ptr() as u64
             }
             Errors::Bad(bad) => bad.address() as u64,
         };
         // SAFETY: as for `query`. The array of errors is none, long enough, or
         // can't be written to.
-        unsafe { sys::send(&self.fd, &mut arg) }
+        let outcome = noted(sys::BUS1_CMD_SEND, unsafe { sys::send(&self.fd, &mut arg) });
+        for result in told.into_iter().flatten().filter(|result| **result < 0) {
+            if let Ok(error) = i32::try_from(-*result) {
+                note(sys::BUS1_CMD_SEND, Errno::from_raw_os_error(error));
+            }
+        }
+        outcome
     }
 
     /// Sends, with the results of the destinations.
@@ -273,7 +297,9 @@ impl Peer {
             reply_node: sys::BUS1_HANDLE_INVALID,
         };
         // SAFETY: as for `query`. There is no array of errors.
-        unsafe { sys::send_request(&self.fd, &mut arg) }?;
+        noted(sys::BUS1_CMD_SEND_REQUEST, unsafe {
+            sys::send_request(&self.fd, &mut arg)
+        })?;
         Ok(arg.reply_node)
     }
 
@@ -310,7 +336,7 @@ impl Peer {
             ..Default::default()
         };
         // SAFETY: as for `query`.
-        unsafe { sys::recv(&self.fd, &mut arg) }?;
+        noted(sys::BUS1_CMD_RECV, unsafe { sys::recv(&self.fd, &mut arg) })?;
         Ok(arg.msg)
     }
 
@@ -332,7 +358,9 @@ impl Peer {
             ..Default::default()
         };
         // SAFETY: as for `query`.
-        unsafe { sys::recv_anon(&self.fd, &mut arg) }?;
+        noted(sys::BUS1_CMD_RECV_ANON, unsafe {
+            sys::recv_anon(&self.fd, &mut arg)
+        })?;
         Ok(arg.msg)
     }
 
@@ -340,13 +368,17 @@ impl Peer {
     pub fn recv_into(&self, area: &Area) -> Result<(), Errno> {
         let (opcode, argument) = (sys::BUS1_CMD_RECV, area.address());
         // SAFETY: an area is memory that nothing else uses.
-        unsafe { rustix::ioctl::ioctl(&self.fd, Any { opcode, argument }) }
+        noted(opcode, unsafe {
+            rustix::ioctl::ioctl(&self.fd, Any { opcode, argument })
+        })
     }
 
     /// Gives a slice back.
     pub fn slice_release(&self, offset: u64) -> Result<(), Errno> {
         // SAFETY: as for `query`; bytes of slices are copied out by `bytes`.
-        unsafe { sys::slice_release(&self.fd, offset) }
+        noted(sys::BUS1_CMD_SLICE_RELEASE, unsafe {
+            sys::slice_release(&self.fd, offset)
+        })
     }
 
     /// The mapping of the pool.

@@ -2,12 +2,12 @@
 
 //! Handles: IDs, references, and their travels in messages.
 
-use bus1_sys::{BUS1_HANDLE_INVALID, DST_FD_SELF};
+use bus1_sys::{bus1_cmd_peer_reset, BUS1_HANDLE_INVALID, DST_FD_SELF};
 use rustix::io::Errno;
 
 use super::cases;
 use crate::expect::{data, empty, next, notice, payload, Notice};
-use crate::raw::{Mail, Peer};
+use crate::raw::{Mail, Peer, KEEP};
 use crate::verdict::{check, equal, fails, works, Verdict};
 
 cases! {
@@ -23,6 +23,7 @@ cases! {
     handle_of_a_dead_owner_arrives_invalid,
     invalid_slot_gives_no_reference,
     dead_slot_is_refused_on_send,
+    transfer_to_a_peer_that_takes_no_handle,
 }
 
 /// Sends `handles` from `from` to the node `to`.
@@ -217,4 +218,25 @@ fn dead_slot_is_refused_on_send() -> Verdict {
     empty(&peer)?;
     works("SEND", peer.say(0x100, b""))?;
     next(&peer).map(drop)
+}
+
+fn transfer_to_a_peer_that_takes_no_handle() -> Verdict {
+    let (owner, other) = (Peer::open()?, Peer::open()?);
+    let before = works("QUERY", other.query(Default::default()))?;
+    let none = bus1_cmd_peer_reset {
+        max_handles: 0,
+        ..KEEP
+    };
+    works("RESET", other.reset(none))?;
+    fails("TRANSFER", owner.transfer(0x10, &other), Errno::DQUOT)?;
+    // Nothing is left of the node that the refused call would have made.
+    fails("RELEASE", owner.release(0x10), Errno::BUSY)?;
+    let as_before = bus1_cmd_peer_reset {
+        max_handles: before.max_handles,
+        ..KEEP
+    };
+    works("RESET", other.reset(as_before))?;
+    let id = works("TRANSFER", owner.transfer(0x10, &other))?;
+    works("sending to it", other.say(id, b"now"))?;
+    payload(&owner, 0x10, b"now")
 }
