@@ -15,6 +15,15 @@ use crate::guest::{judge, Boot, Job};
 use crate::kernel::Tree;
 use crate::run::{capture, read_lossy, Run};
 
+/// One processor whose instructions are its clock, and a serial port for the console; what
+/// the second one is for follows.
+#[rustfmt::skip]
+const MACHINE: &[&str] = &[
+    "-accel", "tcg", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", "512",
+    "-rtc", "base=2026-01-01,clock=vm", "-nographic", "-nodefaults", "-no-reboot",
+    "-serial", "stdio", "-serial",
+];
+
 /// Boots for one job, to the end. `programs` are put beside the job, in `/job`;
 /// `plugin` is what QEMU's option of that name gets, if anything.
 pub fn run(
@@ -41,24 +50,8 @@ pub fn run(
     )
     .args(["--foreground", "-k", "5"])
     .arg(job.limit.as_secs().to_string())
-    .args([
-        "qemu-system-x86_64",
-        "-accel",
-        "tcg",
-        "-icount",
-        "shift=0,sleep=off",
-        "-smp",
-        "1",
-    ])
-    .args([
-        "-rtc",
-        "base=2026-01-01,clock=vm",
-        "-m",
-        "512",
-        "-nographic",
-        "-nodefaults",
-    ])
-    .args(["-no-reboot", "-serial", "stdio", "-serial"])
+    .arg("qemu-system-x86_64")
+    .args(MACHINE)
     .arg(format!("file:{}", output.display()))
     .arg("-kernel")
     .arg(tree.dir.join("arch/x86/boot/bzImage"))
