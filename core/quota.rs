@@ -28,10 +28,7 @@ pub(crate) use super::{
         OverLimit,
         Resource, //
     },
-    charge::{
-        Charge,
-        HandleCharge, //
-    },
+    charge::Charge,
     principal::Principal,
     user::{
         Users,

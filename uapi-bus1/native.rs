@@ -20,6 +20,10 @@ use super::{
 use crate::{
     core::{
         call::Reply,
+        charge::{
+            Charge,
+            HandleCharge, //
+        },
         inbox::{
             Dispatch,
             QueueId, //
@@ -35,10 +39,6 @@ use crate::{
             To,
             Via,
             When, //
-        },
-        quota::{
-            Charge,
-            HandleCharge, //
         },
         sync::{
             Arc,
