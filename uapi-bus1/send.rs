@@ -97,11 +97,13 @@ struct Attempt<'a> {
     layout: Layout,
     /// State of the table at the time of the look-up.
     changes: u64,
-    fresh: Fresh,
     handles: KVVec<Named>,
     targets: KVVec<Target>,
     /// The message that stays on its sender.
     seed: Option<KBox<Message<Native>>>,
+    /// Dropped after all that refers to them: else the end of the last reference would be news, and
+    /// keep a node that never was.
+    fresh: Fresh,
 }
 
 /// How a commit ended.
