@@ -12,7 +12,8 @@ const COUNTERS: &str = "/sys/kernel/debug/bus1/counters";
 /// Some of the work of a close is done a moment later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn alive() -> String {
+/// What is alive now, in words.
+pub fn alive() -> String {
     let text = std::fs::read_to_string(COUNTERS).unwrap_or_default();
     let alive = |line: &&str| {
         let (name, value) = line.split_once(' ').unwrap_or((line, ""));

@@ -4,6 +4,7 @@
 
 mod binder;
 mod counters;
+mod faults;
 mod native;
 mod random;
 mod spec;
@@ -19,6 +20,7 @@ usage: bus1-fuzz binder --dir DIR --outcomes FILE [--list FILE].. [--seed N] [--
        bus1-fuzz without SIZE STREAM
        bus1-fuzz storm --dir DIR [--seed N] [--seconds S]
        bus1-fuzz native [--seed N] [--seconds S]
+       bus1-fuzz faults --dir DIR
 
 binder   plays streams against the binderfs mounted at DIR: those that FILE names,
          then, for S seconds, those with the seeds N, N+1, ..
@@ -26,6 +28,7 @@ compare  says whether two such runs are the same; TAP on stdout
 without  names the streams that STREAM is without SIZE of its steps
 storm    plays many streams at the same time, with nothing compared; TAP on stdout
 native   random clients of /dev/bus1; TAP on stdout
+faults   has each allocation of each step of both interfaces fail; TAP on stdout
 ";
 
 #[derive(Default)]
@@ -84,6 +87,7 @@ fn run(command: &str, mut rest: impl Iterator<Item = String>) -> Option<Res<bool
             }))
         }
         ("storm", Some(dir), None) => Some(binder::storm::run(&dir, options.seed, time)),
+        ("faults", Some(dir), None) => Some(faults::run(&dir)),
         ("native", None, None) => Some(native::run(options.seed, time)),
         _ => None,
     }
