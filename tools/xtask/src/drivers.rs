@@ -176,13 +176,7 @@ pub fn binder(session: &mut Session<'_>) -> Result<()> {
             &outcomes,
             &table,
         )?;
-        let streams = match variant {
-            Variant::Uml => fuzz.compare(session.ctx, &stock.out, &ours.out)?,
-            _ => read_lossy(&ours.out.join("fuzz")).unwrap_or_default(),
-        };
-        session
-            .report
-            .take(&format!("{prefix}/streams"), &ktap::program(&streams));
+        fuzz.take(session, &prefix, &stock.out, &ours.out, variant)?;
     }
     deep_calls(session, &program)?;
     security_policy(session, &program)

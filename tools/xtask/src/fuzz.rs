@@ -5,7 +5,8 @@
 //! Streams of Binder commands are played on the C driver first, for a while, and the
 //! same ones on ours; a stream that differs is made smaller by leaving steps out as
 //! long as it still differs. On the guest with KASAN, streams meet each other and
-//! nothing is compared; native clients run there, too.
+//! nothing is compared; native clients run there, and each step with each of its
+//! allocations failing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,7 +102,42 @@ impl Fuzz {
     pub fn storm_of_suite(&self, thorough: bool) -> String {
         let (short, long) = SUITE_SECONDS;
         let seconds = if thorough { long } else { short };
-        format!("{} >/mnt/out/fuzz 2>&1", self.storm(SUITE_SEED, seconds))
+        let storm = format!("{} >/mnt/out/fuzz 2>&1", self.storm(SUITE_SEED, seconds));
+        if thorough {
+            format!("{storm}\n{}", self.faults())
+        } else {
+            storm
+        }
+    }
+
+    /// Shell text: each allocation of each step fails, where a kernel can have that.
+    fn faults(&self) -> String {
+        format!(
+            "{} faults --dir /dev/binderfs >/mnt/out/faults 2>&1",
+            inside(&self.program)
+        )
+    }
+
+    /// Takes the verdicts of what the suite of Binder has run.
+    pub fn take(
+        &self,
+        session: &mut Session<'_>,
+        prefix: &str,
+        stock: &Path,
+        ours: &Path,
+        variant: Variant,
+    ) -> Result<()> {
+        let streams = match variant {
+            Variant::Uml => self.compare(session.ctx, stock, ours)?,
+            _ => read_lossy(&ours.join("fuzz")).unwrap_or_default(),
+        };
+        let streams = ktap::program(&streams);
+        session.report.take(&format!("{prefix}/streams"), &streams);
+        if variant != Variant::Uml && session.thorough() {
+            let faults = ktap::program(&read_lossy(&ours.join("faults")).unwrap_or_default());
+            session.report.take(&format!("{prefix}/faults"), &faults);
+        }
+        Ok(())
     }
 
     /// Compares what two guests have left; TAP.
@@ -208,7 +244,7 @@ pub fn run(ctx: &Ctx, seconds: u64, seed: Option<u64>, kasan: bool) -> Result<bo
     Ok(session.report.finish())
 }
 
-/// Streams that meet, and native clients, on the guest with KASAN and kmemleak.
+/// Streams that meet, native clients and failing allocations, on the guest with KASAN and kmemleak.
 fn sanitized(session: &mut Session<'_>, fuzz: &Fuzz, seed: u64, seconds: u64) -> Result<()> {
     let (storm, native) = (fuzz.storm(seed, seconds), fuzz.native(seed, seconds));
     let boot = session.boot(&Trial {
@@ -216,11 +252,14 @@ fn sanitized(session: &mut Session<'_>, fuzz: &Fuzz, seed: u64, seconds: u64) ->
         leaks: true,
         ..trial(
             Driver::Bus1,
-            format!("{storm} >/mnt/out/storm\n{native} >/mnt/out/native"),
+            format!(
+                "{storm} >/mnt/out/storm\n{native} >/mnt/out/native\n{}",
+                fuzz.faults()
+            ),
             2 * seconds,
         )
     })?;
-    for name in ["storm", "native"] {
+    for name in ["storm", "native", "faults"] {
         let output = read_lossy(&boot.out.join(name)).unwrap_or_default();
         let name = format!("fuzz/kasan/{name}");
         session.report.take(&name, &ktap::program(&output));
