@@ -18,6 +18,7 @@ use crate::run::{capture, read_lossy, telling_lines, Run};
 use crate::session::Session;
 use crate::shape;
 use crate::suite::host_crates;
+use crate::syzlang;
 
 /// Runs all of it: the checks of the text first, they take no time.
 pub fn run(session: &mut Session<'_>) -> Result<()> {
@@ -32,6 +33,9 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
     session
         .report
         .verdict("lint/shape", shape(&session.ctx.repo, &files));
+    session
+        .report
+        .verdict("lint/syzkaller", syzkaller(&session.ctx.repo));
     session
         .report
         .verdict("lint/rustfmt", rustfmt(session.ctx, &files));
@@ -69,6 +73,26 @@ pub fn run(session: &mut Session<'_>) -> Result<()> {
         .report
         .verdict("lint/manual", manual::lint(session.ctx));
     Ok(())
+}
+
+/// The descriptions for syzkaller are whole, and of our interfaces.
+fn syzkaller(repo: &Path) -> Result<(), String> {
+    let read = |file: &str| {
+        fs::read_to_string(repo.join(file)).map_err(|err| format!("cannot read {file}: {err}"))
+    };
+    let mut problems = syzlang::native(
+        &read("docs/syzkaller/dev_bus1.txt")?,
+        &read("include/uapi/linux/bus1.h")?,
+    );
+    problems.extend(syzlang::binder(
+        &read("docs/syzkaller/dev_binder_more.txt")?,
+        &read("user/tests-binder/src/abi.rs")?,
+    ));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("\n"))
+    }
 }
 
 /// bus1 in a kernel's own tree, by the other compiler.

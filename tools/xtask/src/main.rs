@@ -33,6 +33,7 @@ mod run;
 mod session;
 mod shape;
 mod suite;
+mod syzlang;
 mod ui;
 
 use std::path::PathBuf;
