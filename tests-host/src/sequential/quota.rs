@@ -3,12 +3,12 @@
 //! Charges under random programs: what is promised is granted, nothing beyond a limit, nothing kept.
 
 use crate::core::{
+    charge::HandleCharge,
     quota::{
         Account,
         Amounts,
         Charge,
         ChargeError,
-        HandleCharge,
         Level,
         Limits,
         Principal,
@@ -163,10 +163,7 @@ impl World {
             Err(ChargeError::Over(over)) => {
                 let after = self.account.report();
                 let last = after.last.unwrap();
-                assert_eq!(
-                    (last.principal, last, after.used),
-                    (who, over, before.used)
-                );
+                assert_eq!((last.principal, last, after.used), (who, over, before.used));
                 // What the principal could have held of the reserve was not enough for this.
                 let standing = before.resources[over.resource as usize];
                 assert!(standing.reserve == 0 || over.asked > last.cap.saturating_sub(last.held));

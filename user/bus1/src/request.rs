@@ -103,7 +103,8 @@ impl<'p> Pending<'p> {
             let event = self.peer.recv()?;
             match self.take(event) {
                 Ok(answer) => return Ok(answer),
-                Err((pending, event)) => {
+                Err(back) => {
+                    let (pending, event) = *back;
                     self = pending;
                     other(event);
                 }
@@ -117,11 +118,11 @@ impl<'p> Pending<'p> {
     /// # Errors
     ///
     /// The request and the event.
-    pub fn take(self, event: Event<'p>) -> Result<Answer<'p>, (Self, Event<'p>)> {
+    pub fn take(self, event: Event<'p>) -> Result<Answer<'p>, Box<(Self, Event<'p>)>> {
         let answer = match event {
             Event::Data(message) if message.destination == self.id => Answer::Reply(message),
             Event::NodeReleased(notice) if notice.id == self.id => Answer::Nobody,
-            event => return Err((self, event)),
+            event => return Err(Box::new((self, event))),
         };
         // Its node went when this was received.
         std::mem::forget(self);
@@ -166,7 +167,7 @@ impl<'p> Reply<'p> {
     /// requester has prepaid, `Unreachable` if nobody waits any more. The right
     /// to reply comes back.
     pub fn send(self, message: Transaction<'_>) -> Result<(), Refused<'p>> {
-        match message.to_reply(&self.0).commit() {
+        match message.answering(&self.0).commit() {
             Ok(()) => {
                 // The kernel has taken the reference with the reply.
                 std::mem::forget(self.0);

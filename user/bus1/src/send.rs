@@ -127,7 +127,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Adds the destination that takes a reply.
-    pub(crate) fn to_reply(mut self, handle: &Handle<'_>) -> Self {
+    pub(crate) fn answering(mut self, handle: &Handle<'_>) -> Self {
         let id = self.check(handle);
         self.parcel.destinations.push(id);
         self
