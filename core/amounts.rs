@@ -61,6 +61,11 @@ impl Amounts {
         }
     }
 
+    /// The amounts, in the order of [`Resource::ALL`].
+    pub(crate) fn each(&self) -> [u32; 4] {
+        [self.slices, self.bytes, self.handles, self.fds]
+    }
+
     /// The amount of one resource, to be changed.
     pub(crate) fn get_mut(&mut self, resource: Resource) -> &mut u32 {
         match resource {

@@ -61,7 +61,11 @@ pub(super) struct Part {
 }
 
 /// What a principal holds at a receiver, in the order of [`Resource::ALL`].
+///
+/// Of a size of which the allocator puts none across a cache line, so that the claims at two receivers
+/// share no line.
 #[derive(Clone, Copy, Default)]
+#[repr(align(64))]
 pub(super) struct Claim {
     parts: [Part; 4],
     /// Something was refused since nothing was held.
@@ -79,9 +83,9 @@ impl Claim {
         self.parts[resource as usize]
     }
 
-    /// The same, to be changed.
-    pub(super) fn part_mut(&mut self, resource: Resource) -> &mut Part {
-        &mut self.parts[resource as usize]
+    /// What is held of each, to be changed.
+    pub(super) fn parts_mut(&mut self) -> &mut [Part; 4] {
+        &mut self.parts
     }
 
     /// Notes that something was refused; says whether that is new.
@@ -137,9 +141,21 @@ impl Pot {
         pot
     }
 
-    /// The caps change with the number of holders only.
+    /// The caps change with the rule, or with the number of holders.
     pub(super) fn count_holders(&mut self) {
         self.caps = [self.holders, self.holders + 1].map(|holders| self.share.cap(holders));
+    }
+
+    /// There is one holder more; the cap of one more than before is known.
+    fn one_more(&mut self) {
+        self.holders += 1;
+        self.caps = [self.caps[1], self.share.cap(self.holders + 1)];
+    }
+
+    /// There is one holder less.
+    fn one_less(&mut self) {
+        self.holders -= 1;
+        self.caps = [self.share.cap(self.holders), self.caps[0]];
     }
 
     /// What a principal may hold of the reserve that holds `own` of it now.
@@ -249,45 +265,39 @@ impl Pot {
 
     /// Adds to the part of a claim that `source` says.
     pub(super) fn grant(&mut self, source: Source, own: &mut Part, amount: u32) {
-        let before = self.holders;
-        self.granted_free += u64::from(source != Source::Reserve);
-        let (own, total, holders) = self.part(source, own);
-        let first = *own == 0;
-        *own += amount;
-        *total += amount;
-        *holders += u32::from(first);
+        if source == Source::Reserve {
+            self.reserved += amount;
+            if own.reserved == 0 {
+                self.one_more();
+            }
+            own.reserved += amount;
+        } else {
+            self.granted_free += 1;
+            self.free += amount;
+            self.free_holders += u32::from(own.free == 0);
+            own.free += amount;
+        }
         if source == Source::Free {
             self.borrowed += amount;
         }
         self.peak = self.peak.max(self.held());
-        if self.holders != before {
-            self.count_holders();
-        }
     }
 
     /// Takes it off again.
     pub(super) fn release(&mut self, source: Source, own: &mut Part, amount: u32) {
-        let before = self.holders;
-        let (own, total, holders) = self.part(source, own);
-        *own -= amount;
-        *total -= amount;
-        *holders -= u32::from(*own == 0);
+        if source == Source::Reserve {
+            self.reserved -= amount;
+            own.reserved -= amount;
+            if own.reserved == 0 {
+                self.one_less();
+            }
+        } else {
+            self.free -= amount;
+            own.free -= amount;
+            self.free_holders -= u32::from(own.free == 0);
+        }
         if source == Source::Free {
             self.borrowed -= amount;
-        }
-        if self.holders != before {
-            self.count_holders();
-        }
-    }
-
-    fn part<'a>(
-        &'a mut self,
-        source: Source,
-        own: &'a mut Part,
-    ) -> (&'a mut u32, &'a mut u32, &'a mut u32) {
-        match source {
-            Source::Reserve => (&mut own.reserved, &mut self.reserved, &mut self.holders),
-            Source::Free | Source::Limit => (&mut own.free, &mut self.free, &mut self.free_holders),
         }
     }
 
@@ -331,6 +341,11 @@ impl Sources {
             2 => Source::Free,
             _ => Source::Limit,
         }
+    }
+
+    /// Whether something comes from what is free.
+    pub(super) fn any_free(self) -> bool {
+        self.0 & 0b10_10_10_10 != 0
     }
 
     /// Notes where this resource comes from, once.

@@ -118,43 +118,50 @@ type Gone = Option<RBTreeNode<Principal, Claim>>;
 impl Usage {
     /// Charges `need`, or changes nothing but the count of refusals. None if there is no claim yet.
     fn add(&mut self, who: Principal, need: Amounts) -> Result<Option<Sources>, ChargeError> {
-        let Some(claim) = self.claims.get(&who) else {
+        let Self {
+            pots, claims, seat, ..
+        } = self;
+        let Some(claim) = claims.get_mut(&who) else {
             return Ok(None);
         };
+        let (each, parts) = (need.each(), claim.parts_mut());
         let mut sources = Sources::default();
-        let mut refused = None;
-        let mut borrowed = Amounts::NONE;
         for resource in Resource::ALL {
-            let amount = need.get(resource);
-            let pot = &self.pots[resource as usize];
-            let seat = self.seat.as_ref();
-            match pot.find(seat, who, claim.part(resource), (resource, amount)) {
-                Ok(source) => {
-                    sources.set(resource, source);
-                    if source == Source::Free {
-                        *borrowed.get_mut(resource) = amount;
-                    }
-                }
+            let index = resource as usize;
+            let amount = each[index];
+            if amount == 0 {
+                continue;
+            }
+            match pots[index].find(seat.as_ref(), who, parts[index], (resource, amount)) {
+                Ok(source) => sources.set(resource, source),
                 Err(level) => {
-                    refused = Some((resource, level));
-                    break;
+                    self.give(need, sources);
+                    let over = self.refuse(who, need, resource, level);
+                    return Err(ChargeError::Over(over));
                 }
             }
         }
-        if let Some((resource, level)) = refused {
-            self.give(borrowed);
-            let over = self.refuse(who, need, resource, level);
-            return Err(ChargeError::Over(over));
+        self.idle -= u32::from(claim.is_idle());
+        let parts = claim.parts_mut();
+        for resource in Resource::ALL {
+            let index = resource as usize;
+            let amount = each[index];
+            if amount != 0 {
+                pots[index].grant(sources.get(resource), &mut parts[index], amount);
+            }
         }
-        self.grant(who, need, sources);
         Ok(Some(sources))
     }
 
-    /// Gives the user back what was taken, unless all was given back already.
-    fn give(&self, borrowed: Amounts) {
-        if let Some(seat) = &self.seat {
-            for resource in Resource::ALL {
-                seat.give(resource, borrowed.get(resource));
+    /// Gives the user back what was taken of it, unless all was given back already.
+    fn give(&self, amounts: Amounts, sources: Sources) {
+        let Some(seat) = &self.seat else {
+            return;
+        };
+        for resource in Resource::ALL {
+            let amount = amounts.get(resource);
+            if amount != 0 && sources.get(resource) == Source::Free {
+                seat.give(resource, amount);
             }
         }
     }
@@ -182,38 +189,27 @@ impl Usage {
         over
     }
 
-    fn grant(&mut self, who: Principal, need: Amounts, sources: Sources) {
-        let Some(claim) = self.claims.get_mut(&who) else {
-            return;
-        };
-        let idle = claim.is_idle();
-        for resource in Resource::ALL {
-            let amount = need.get(resource);
-            if amount != 0 {
-                let own = claim.part_mut(resource);
-                self.pots[resource as usize].grant(sources.get(resource), own, amount);
-            }
-        }
-        self.idle -= u32::from(idle && !claim.is_idle());
-    }
-
     /// Takes off what was charged. Returns the claim if it is not needed any more.
     fn sub(&mut self, who: Principal, amounts: Amounts, sources: Sources) -> Gone {
         let claim = self.claims.get_mut(&who)?;
+        let (each, parts) = (amounts.each(), claim.parts_mut());
         for resource in Resource::ALL {
-            let (amount, source) = (amounts.get(resource), sources.get(resource));
-            if amount == 0 {
-                continue;
-            }
-            let own = claim.part_mut(resource);
-            self.pots[resource as usize].release(source, own, amount);
-            if let (Source::Free, Some(seat)) = (source, &self.seat) {
-                seat.give(resource, amount);
+            let index = resource as usize;
+            let amount = each[index];
+            if amount != 0 {
+                self.pots[index].release(sources.get(resource), &mut parts[index], amount);
             }
         }
-        if claim.is_idle() {
+        let idle = claim.is_idle();
+        if idle {
             claim.forget();
             self.idle += 1;
+        }
+        if sources.any_free() {
+            self.give(amounts, sources);
+        }
+        if !idle {
+            return None;
         }
         self.trim(who)
     }

@@ -9,6 +9,7 @@
 //! tests-bus1 --order-stress SECONDS   the global order under load, two CPUs
 //! tests-bus1 --death-races N          destruction against handles on their way
 //! tests-bus1 --mass-death N PEERS     the end of N nodes that so many peers hold
+//! tests-bus1 --shares MOST            what is left to who comes late, as a table
 //! ```
 //!
 //! Results are in the Test Anything Protocol; the last line counts them. The
@@ -30,9 +31,12 @@ mod memory;
 mod pressure;
 mod races;
 mod raw;
+mod realm;
 mod scratch;
+mod shares;
 mod stress;
 mod tap;
+mod users;
 mod verdict;
 
 use std::process::ExitCode;
@@ -40,7 +44,8 @@ use std::process::ExitCode;
 use cases::{all, Case};
 
 const USAGE: &str = "usage: tests-bus1 [--only WORD | --list | --case NAME | \
-                     --order-stress SECONDS | --death-races N | --mass-death N PEERS]";
+                     --order-stress SECONDS | --death-races N | --mass-death N PEERS | \
+                     --shares MOST]";
 
 fn usage() -> ExitCode {
     eprintln!("{USAGE}");
@@ -101,6 +106,10 @@ fn main() -> ExitCode {
         ["--mass-death", nodes, peers] => match (nodes.parse(), peers.parse()) {
             (Ok(nodes), Ok(peers)) => exit(deaths::command(nodes, peers)),
             _ => usage(),
+        },
+        ["--shares", most] => match most.parse() {
+            Ok(most) => exit(shares::command(most)),
+            Err(_) => usage(),
         },
         ["--stress-worker", ref rest @ ..] => exit(stress::worker_command(rest)),
         _ => usage(),

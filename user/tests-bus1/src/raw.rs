@@ -2,8 +2,8 @@
 
 //! A peer on the bare interface, with everything a test wants to do wrong.
 //!
-//! One of the files with unsafe code (the others are `memory.rs`, `scratch.rs` and
-//! `stress/shared.rs`). Cases call the kernel through these functions only.
+//! One of the files with unsafe code (the others are `foreign.rs`, `memory.rs`, `realm.rs`,
+//! `scratch.rs` and `stress/shared.rs`). Cases call the kernel through these functions only.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -25,6 +25,11 @@ pub const MAPPED: usize = 16 << 20;
 pub fn device() -> &'static str {
     static DEVICE: OnceLock<String> = OnceLock::new();
     DEVICE.get_or_init(|| std::env::var("BUS1_DEVICE").unwrap_or_else(|_| "/dev/bus1".into()))
+}
+
+/// A descriptor of a new peer.
+pub fn open_device() -> Result<OwnedFd, Errno> {
+    open(device(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// An ioctl with any number and any argument.
@@ -113,8 +118,8 @@ impl Peer {
     /// A new peer.
     #[track_caller]
     pub fn open() -> Verdict<Self> {
-        let fd = open(device(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| wrong(format_args!("opening {}: {errno}", device())))?;
+        let fd =
+            open_device().map_err(|errno| wrong(format_args!("opening {}: {errno}", device())))?;
         Self::from_fd(fd)
     }
 

@@ -65,6 +65,11 @@ pub fn is_slow() -> bool {
     std::env::var_os("BUS1_SLOW").is_some()
 }
 
+/// Whether there is time for what takes long.
+pub fn is_thorough() -> bool {
+    std::env::var_os("BUS1_THOROUGH").is_some()
+}
+
 /// Waits for the end of `child`, at most for `limit`.
 pub fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
     let start = Instant::now();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::verdict::{Failure, Verdict};
 use crate::{deaths, races};
 
+mod attacks;
 mod bad_input;
 mod balance;
 mod basics;
@@ -26,11 +27,14 @@ mod pool_memory;
 mod pool_payer;
 mod pool_stress;
 mod pool_views;
+mod realms;
 mod receiving;
 mod reply;
 mod sending;
 mod sharing;
 mod stuck;
+
+pub use optional::figure;
 
 /// One case.
 pub struct Case {
@@ -96,6 +100,8 @@ pub fn all() -> Vec<Case> {
         sharing::CASES,
         stuck::CASES,
         reply::CASES,
+        attacks::CASES,
+        realms::CASES,
     ]
     .concat()
 }

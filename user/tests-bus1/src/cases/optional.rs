@@ -40,7 +40,7 @@ fn there<T>(what: &str, result: Result<T, Errno>) -> Verdict<T> {
 }
 
 /// The lines of a peer's fdinfo that are the device's own.
-fn fdinfo(peer: &Peer) -> Verdict<HashMap<String, String>> {
+pub(super) fn fdinfo(peer: &Peer) -> Verdict<HashMap<String, String>> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", peer.number()))?;
     Ok(text
         .lines()
@@ -72,7 +72,7 @@ fn fdinfo_names_the_peer() -> Verdict {
 }
 
 /// One figure of fdinfo.
-pub(super) fn figure(peer: &Peer, key: &str) -> Verdict<u64> {
+pub fn figure(peer: &Peer, key: &str) -> Verdict<u64> {
     let info = fdinfo(peer)?;
     match info.get(key).map(|value| value.trim().parse()) {
         Some(Ok(value)) => Ok(value),
