@@ -3,6 +3,7 @@
 //! The suites that load a driver: programs in a guest that print TAP, on bus1 and,
 //! where there is one to compare with, on the kernel's own C driver.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -47,11 +48,13 @@ fn take(session: &mut Session<'_>, prefix: &str, boot: &Boot) {
 
 /// What the native program does under load, each by its name in the report: the
 /// order of messages; destruction against handles on their way, with the thorough
-/// search in about a minute; the end of 10,000 nodes with 100,000 handles.
+/// search in about a minute; the end of 10,000 nodes with 100,000 handles; what is left
+/// of a receiver that others fill.
 const STRESSES: &[(&str, &str, &str)] = &[
     ("order", "--order-stress 4", "--order-stress 10"),
     ("races", "--death-races 2000", "--death-races 20000"),
     ("deaths", "--mass-death 10000 10", "--mass-death 10000 10"),
+    ("shares", "--shares 100", "--shares 1000"),
 ];
 
 /// Conformance of the native interface, every example as a user runs it, and some
@@ -71,6 +74,7 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
     for &variant in session.variants() {
         // On the others the cases do less themselves.
         let (stresses, pace) = match variant {
+            Variant::Uml if thorough => (STRESSES, "export BUS1_THOROUGH=1\n"),
             Variant::Uml => (STRESSES, ""),
             _ => (&[] as &[_], "export BUS1_SLOW=1\n"),
         };
@@ -90,7 +94,7 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
                  unset BUS1_ERRORS\n(\n{each}\n) >/mnt/out/examples\n{stress}{}\nexit $status",
                 fuzz.native_of_suite(thorough)
             ),
-            seconds: 600,
+            seconds: if thorough { 2400 } else { 600 },
         })?;
         let prefix = format!("native/{}", variant.name());
         take(session, &prefix, &boot);
@@ -110,8 +114,31 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
                 .report
                 .take(&format!("{prefix}/{name}"), &ktap::program(&output));
         }
+        if !stresses.is_empty() {
+            let shares = read_lossy(&boot.out.join("shares")).unwrap_or_default();
+            let page = fs::read_to_string(session.ctx.repo.join("docs/accounting.md"))?;
+            let same = table_is_that_of(&page, &shares);
+            let name = format!("{prefix}/shares/table-of-the-documents");
+            session.report.verdict(&name, same);
+        }
     }
     Ok(())
+}
+
+/// Whether each row that the program printed stands in the page, and there were some.
+fn table_is_that_of(page: &str, output: &str) -> Result<(), String> {
+    let rows = output.lines().filter_map(|line| line.strip_prefix("# |"));
+    let mut found = 0;
+    for row in rows {
+        found += 1;
+        if !page.lines().any(|line| line.strip_prefix('|') == Some(row)) {
+            return Err(format!("docs/accounting.md has no row |{row}"));
+        }
+    }
+    match found {
+        0 => Err("no table was made".into()),
+        _ => Ok(()),
+    }
 }
 
 /// Shell text that runs programs and reports each as a test.

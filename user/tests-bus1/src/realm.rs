@@ -16,7 +16,7 @@ use rustix::net::{
     recvmsg, sendmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use rustix::process::{waitpid, Pid, Uid, WaitOptions};
+use rustix::process::{set_dumpable_behavior, waitpid, DumpableBehavior, Pid, Uid, WaitOptions};
 use rustix::thread::{set_thread_res_uid, unshare_unsafe, UnshareFlags};
 
 use crate::raw::{open_device, Peer};
@@ -25,10 +25,11 @@ use crate::verdict::{check, wrong, Verdict};
 /// Users that each namespace has.
 const USERS: u32 = 256;
 
-/// A user namespace, `depth` namespaces inside each other if there is more than one.
+/// A user namespace, or as many inside each other as `depth` says, of which the inner ones have
+/// user 0 only.
 #[derive(Clone, Copy)]
 pub struct Realm {
-    /// Who makes it; not an administrator.
+    /// Who makes it.
     pub owner: u32,
     /// Who user 0 inside is outside. All users of the namespace are delegated to the owner.
     pub first: u32,
@@ -65,11 +66,15 @@ impl Realm {
     /// In the child.
     fn open_inside(self, users: &[u32], mut to: &UnixStream) -> Result<(), std::io::Error> {
         become_user([self.owner; 3])?;
-        for _ in 0..self.depth {
+        for depth in 0..self.depth {
             // SAFETY: nothing here relies on who this process is.
             unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }?;
-            to.write_all(&[1])?;
-            to.read_exact(&mut [0])?;
+            if depth == 0 {
+                to.write_all(&[1])?;
+                to.read_exact(&mut [0])?;
+            } else {
+                map_root()?;
+            }
             become_user([0; 3])?;
         }
         for user in users {
@@ -80,19 +85,28 @@ impl Realm {
         Ok(())
     }
 
-    /// Says who the users of each namespace are, and takes the peers.
+    /// Says who the users of the namespace are, and takes the peers.
     fn fetch(self, child: Pid, count: usize, mut from: &UnixStream) -> Verdict<Vec<Peer>> {
-        for depth in 0..self.depth {
-            from.read_exact(&mut [0])?;
-            let first = if depth == 0 { self.first } else { 0 };
-            let map = format!("0 {first} {USERS}\n");
-            fs::write(format!("/proc/{}/uid_map", child.as_raw_nonzero()), map)?;
-            // Who makes the next one needs a group as well.
-            fs::write(format!("/proc/{}/gid_map", child.as_raw_nonzero()), "0 0 1\n")?;
-            from.write_all(&[1])?;
-        }
+        from.read_exact(&mut [0])?;
+        let proc = format!("/proc/{}", child.as_raw_nonzero());
+        fs::write(
+            format!("{proc}/uid_map"),
+            format!("0 {} {USERS}", self.first),
+        )?;
+        // Who makes another one inside needs a group as well.
+        fs::write(format!("{proc}/gid_map"), "0 0 1")?;
+        from.write_all(&[1])?;
         (0..count).map(|_| Peer::from_fd(take(from)?)).collect()
     }
+}
+
+/// Has user and group 0 of the namespace around this one be those of this one.
+fn map_root() -> std::io::Result<()> {
+    // Else the files are those of an administrator.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    fs::write("/proc/self/uid_map", "0 0 1")?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/gid_map", "0 0 1")
 }
 
 /// Becomes these users: the real one, the effective one, and the one to go back to.

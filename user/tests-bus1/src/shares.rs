@@ -138,7 +138,7 @@ fn table(most: usize) -> Verdict<Vec<String>> {
     let mut users = (0..=most as u32)
         .map(|user| peer_of(FIRST + 1 + user))
         .collect::<Verdict<Vec<_>>>()?;
-    let mut rows: Vec<String> = BEFORE
+    let mut rows: Vec<String> = before
         .iter()
         .map(|before| format!("| {before} |"))
         .collect();

@@ -125,7 +125,11 @@ fn run(case: &Case) -> Ending {
         Err(error) => return Ending::Failed(format!("can't be started: {error}")),
     };
     // A case says one line at most, which the pipe holds until it is read.
-    let patience = if is_slow() { 6 } else { 1 };
+    let patience = match (is_slow(), is_thorough()) {
+        (true, _) => 6,
+        (false, true) => 4,
+        (false, false) => 1,
+    };
     match wait_or_kill(&mut child, case.limit * patience) {
         Err(why) => Ending::Failed(why),
         Ok(status) => {

@@ -50,8 +50,9 @@ fn victim_gets(rule: Rule, count: u32) -> Verdict<u64> {
     let receiver = receiver()?;
     let mut hostile = vec![Sender::of(FIRST + 1, &receiver)?];
     for number in 0..count {
-        let users = [number % 200 + 1];
-        for peer in realm(number, 1 + number % 3).peers(&users)? {
+        let depth = 1 + number % 3;
+        let user = if depth == 1 { number % 200 + 1 } else { 0 };
+        for peer in realm(number, depth).peers(&[user])? {
             hostile.push(Sender::new(peer, &receiver)?);
         }
     }
