@@ -70,7 +70,6 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
         .collect();
     let each = each_must_succeed(&examples);
     let thorough = session.thorough();
-    let manual = manual::Errors::of_page(&session.ctx.repo)?;
     for &variant in session.variants() {
         // On the others the cases do less themselves.
         let (stresses, pace) = match variant {
@@ -96,31 +95,43 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
             ),
             seconds: if thorough { 2400 } else { 600 },
         })?;
-        let prefix = format!("native/{}", variant.name());
-        take(session, &prefix, &boot);
-        if variant == Variant::Uml {
-            let met = read_lossy(&boot.out.join("errors")).unwrap_or_default();
-            let agrees = manual.compare(&met);
-            session.report.verdict("native/manual", agrees);
-        }
-        let examples = read_lossy(&boot.out.join("examples")).unwrap_or_default();
+        take_native(session, variant, stresses, &boot)?;
+    }
+    Ok(())
+}
+
+/// Takes what the native programs have left in a guest: their verdicts, those of the
+/// programs beside them, and what the documents say of it.
+fn take_native(
+    session: &mut Session<'_>,
+    variant: Variant,
+    stresses: &[(&str, &str, &str)],
+    boot: &Boot,
+) -> Result<()> {
+    let prefix = format!("native/{}", variant.name());
+    take(session, &prefix, boot);
+    if variant == Variant::Uml {
+        let met = read_lossy(&boot.out.join("errors")).unwrap_or_default();
+        let agrees = manual::Errors::of_page(&session.ctx.repo)?.compare(&met);
+        session.report.verdict("native/manual", agrees);
+    }
+    let examples = read_lossy(&boot.out.join("examples")).unwrap_or_default();
+    session
+        .report
+        .take(&format!("{prefix}/examples"), &ktap::program(&examples));
+    let names = stresses.iter().map(|(name, ..)| *name);
+    for name in names.chain(["random"]) {
+        let output = read_lossy(&boot.out.join(name)).unwrap_or_default();
         session
             .report
-            .take(&format!("{prefix}/examples"), &ktap::program(&examples));
-        let names = stresses.iter().map(|(name, ..)| *name);
-        for name in names.chain(["random"]) {
-            let output = read_lossy(&boot.out.join(name)).unwrap_or_default();
-            session
-                .report
-                .take(&format!("{prefix}/{name}"), &ktap::program(&output));
-        }
-        if !stresses.is_empty() {
-            let shares = read_lossy(&boot.out.join("shares")).unwrap_or_default();
-            let page = fs::read_to_string(session.ctx.repo.join("docs/accounting.md"))?;
-            let same = table_is_that_of(&page, &shares);
-            let name = format!("{prefix}/shares/table-of-the-documents");
-            session.report.verdict(&name, same);
-        }
+            .take(&format!("{prefix}/{name}"), &ktap::program(&output));
+    }
+    if !stresses.is_empty() {
+        let shares = read_lossy(&boot.out.join("shares")).unwrap_or_default();
+        let page = fs::read_to_string(session.ctx.repo.join("docs/accounting.md"))?;
+        let same = table_is_that_of(&page, &shares);
+        let name = format!("{prefix}/shares/table-of-the-documents");
+        session.report.verdict(&name, same);
     }
     Ok(())
 }
