@@ -101,8 +101,7 @@ struct Attempt<'a> {
     targets: KVVec<Target>,
     /// The message that stays on its sender.
     seed: Option<KBox<Message<Native>>>,
-    /// Dropped after all that refers to them: else the end of the last reference would be news, and
-    /// keep a node that never was.
+    /// Dropped after all that refers to them, and withdraws what that has told.
     fresh: Fresh,
 }
 

@@ -33,6 +33,7 @@ use crate::core::{
     },
     message::Message,
     node::Node,
+    personality::Notice,
     pool::Slice,
     sync::{
         reserve_node,
@@ -174,6 +175,21 @@ pub(super) struct Ended {
     pub(super) verdict: Verdict,
     /// What the peer held of it; to be dropped after unlock, before the node ends.
     pub(super) held: Released,
+}
+
+impl Drop for Fresh {
+    /// The end of a message's reference to a node was news for the owner, who never had the node.
+    fn drop(&mut self) {
+        let withdraw = |handle: &Arc<Handle<Native>>| {
+            Node::update(handle.node(), |_, _| ((), Notice::Withdraw));
+        };
+        for held in self.ids.values() {
+            withdraw(&held.handle);
+        }
+        if let Some(reply) = self.reply.as_ref().filter(|reply| reply.id.is_none()) {
+            withdraw(&reply.handle);
+        }
+    }
 }
 
 /// All that a peer holds.
