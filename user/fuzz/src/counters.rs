@@ -37,3 +37,9 @@ pub fn left() -> Option<String> {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// The same, and how often the module is in use: by open files and their mappings.
+pub fn state() -> String {
+    let uses = std::fs::read_to_string("/sys/module/bus1/refcnt").unwrap_or_default();
+    format!("{}, module {}", alive(), uses.trim())
+}

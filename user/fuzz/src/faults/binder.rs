@@ -431,12 +431,12 @@ fn try_in(step: &Step, cx: &Cx) -> Res<String> {
     let mut scene = Scene::new(cx.clone())?;
     // What a first time leaves behind for good is not what is looked for.
     (step.once)(&mut scene, 0)?;
-    let before = counters::alive();
+    let before = counters::state();
     let mut tried = Tried::new(step.name);
     for nth in 1..MOST {
         let place = |Fail(why): Fail| Fail(format!("{nth}: {why}"));
         let (worked, outcome) = (step.once)(&mut scene, nth).map_err(place)?;
-        same("alive afterwards", counters::alive(), before.clone()).map_err(place)?;
+        same("alive afterwards", counters::state(), before.clone()).map_err(place)?;
         match (outcome.injected, worked) {
             (true, true) => tried.survived += 1,
             (true, false) => tried.failed += 1,

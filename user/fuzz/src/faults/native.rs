@@ -233,11 +233,11 @@ impl Scene {
 fn once(step: &Step, nth: u64) -> Res<Outcome> {
     let mut scene = Scene::new()?;
     (step.before)(&mut scene)?;
-    let before = counters::alive();
+    let before = counters::state();
     let outcome = failing(nth, || (step.call)(&mut scene));
     if outcome.result != 0 {
         same("errno", outcome.result, -i64::from(libc::ENOMEM))?;
-        same("alive after a failure", counters::alive(), before)?;
+        same("alive after a failure", counters::state(), before)?;
         same("the same again", (step.call)(&mut scene), 0)?;
     }
     scene.end();
