@@ -78,7 +78,7 @@ enum Task {
         #[arg(long, conflicts_with = "kernel")]
         kasan: bool,
         /// Search as far as the proofs say: more schedules, races and deeper
-        /// chains, for a quarter of an hour more; CI does.
+        /// chains, for far longer.
         #[arg(long)]
         thorough: bool,
         /// Use this built UML tree instead of building kernels.
