@@ -24,6 +24,7 @@ cases! {
     invalid_slot_gives_no_reference,
     dead_slot_is_refused_on_send,
     transfer_to_a_peer_that_takes_no_handle,
+    no_node_is_made_to_be_destroyed_beyond_a_limit,
 }
 
 /// Sends `handles` from `from` to the node `to`.
@@ -239,4 +240,23 @@ fn transfer_to_a_peer_that_takes_no_handle() -> Verdict {
     let id = works("TRANSFER", owner.transfer(0x10, &other))?;
     works("sending to it", other.say(id, b"now"))?;
     payload(&owner, 0x10, b"now")
+}
+
+fn no_node_is_made_to_be_destroyed_beyond_a_limit() -> Verdict {
+    let peer = Peer::open()?;
+    let before = works("QUERY", peer.query(Default::default()))?;
+    let none = bus1_cmd_peer_reset {
+        max_handles: 0,
+        ..KEEP
+    };
+    works("RESET", peer.reset(none))?;
+    fails("NODES_DESTROY", peer.destroy(&[0x10]), Errno::DQUOT)?;
+    empty(&peer)?;
+    let as_before = bus1_cmd_peer_reset {
+        max_handles: before.max_handles,
+        ..KEEP
+    };
+    works("RESET", peer.reset(as_before))?;
+    works("NODES_DESTROY", peer.destroy(&[0x10]))?;
+    notice(&peer, Notice::Destroyed, 0x10)
 }
