@@ -28,12 +28,14 @@ made=
 # tool DEVICE NAME ARGUMENT..: with its own C library, and in a mount namespace of
 # its own: with our configuration in place of the machine's, and with the device as
 # /dev/binder, which is where the tools expect that Android's protocol is spoken.
+# Takes the place of the subshell that it is called in, so that whoever ends that one
+# ends the tool.
 tool()
 {
 	tool_device=$1
 	tool_name=$2
 	shift 2
-	timeout -k 2 150 unshare -m sh -c 'mount -t tmpfs tmpfs /etc &&
+	exec timeout -k 2 150 unshare -m sh -c 'mount -t tmpfs tmpfs /etc &&
 		cp "$1" /etc/gbinder.conf && mount --bind "$2" /dev/binder &&
 		shift 2 && exec "$@"' sh "$scratch/gbinder.conf" "$tool_device" \
 		"$root/usr/lib64/ld-linux-x86-64.so.2" \
@@ -98,7 +100,6 @@ run_tools()
 	wait_service "$other/binder"
 	result "binder-bridge lends the service to the other" $?
 	all_tools "other binderfs" "$other/binder"
-	# Its child dies of the signal that ends it.
 	kill "$bridge" 2>/dev/null
 	wait "$bridge" 2>/dev/null
 	remark_file "binder-bridge said" "$scratch/bridge"
