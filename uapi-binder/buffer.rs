@@ -114,9 +114,11 @@ pub(super) fn map(peer: &Arc<BinderPeer>, area: &VmaNew) -> Result {
     }
     let len = (area.end() - area.start()).min(MAX_SIZE);
     let pool = Member::new(process.context.pools(), Pages(pages::Pages::new(len)?))?;
+    let guard = guard::prepare(len)?;
+    // Nothing may fail from here on: the kernel lets go only of areas whose mapping has worked.
     pool.pool().store().0.map(area, Mapping::Pinned)?;
     process.budget.open(len / 2);
-    guard::begin(peer, len)?;
+    guard(peer);
     *mapping = Some(area.start());
     if !peer.set_pool(pool.pool().clone()) || !process.pool.populate(pool) {
         return Err(EBUSY);

@@ -49,19 +49,28 @@ fn shares(len: u32, strict: bool) -> (Share, Share) {
     )
 }
 
-/// Guards the mapping of `len` bytes that `peer` is about to get, if the module is told to.
-pub(super) fn begin(peer: &BinderPeer, len: usize) -> Result {
+/// Prepares the guard of a mapping of `len` bytes, if the module is told to have one: what is returned
+/// puts it up for the peer whose mapping it is.
+pub(super) fn prepare(len: usize) -> Result<impl FnOnce(&BinderPeer)> {
     let strict = match params_binder::guard() {
-        Guard::Off => return Ok(()),
-        Guard::On => false,
-        Guard::Strict => true,
+        Guard::Off => None,
+        Guard::On => Some(false),
+        Guard::Strict => Some(true),
     };
-    let (all, oneways) = shares(u32::try_from(len).map_err(|_| EINVAL)?, strict);
-    let oneways = Account::of_bytes(oneways)?;
-    if peer.part().oneways.populate(oneways) {
-        peer.account().set_share_of_bytes(all);
-    }
-    Ok(())
+    let accounts = match strict {
+        Some(strict) => {
+            let (all, oneways) = shares(u32::try_from(len).map_err(|_| EINVAL)?, strict);
+            Some((all, Account::of_bytes(oneways)?))
+        }
+        None => None,
+    };
+    Ok(move |peer: &BinderPeer| {
+        if let Some((all, oneways)) = accounts {
+            if peer.part().oneways.populate(oneways) {
+                peer.account().set_share_of_bytes(all);
+            }
+        }
+    })
 }
 
 /// Charges a one-way of `size` bytes from `who`, if one-ways to `peer` are guarded.
