@@ -57,6 +57,9 @@ const STRESSES: &[(&str, &str, &str)] = &[
     ("shares", "--shares 100", "--shares 1000"),
 ];
 
+/// A file for the errors that the cases meet, some of them as another user.
+const ERRORS: &str = "export BUS1_ERRORS=/mnt/out/errors; : >$BUS1_ERRORS; chmod 666 $BUS1_ERRORS";
+
 /// Conformance of the native interface, every example as a user runs it, and some
 /// stress, in one boot. KASAN is too slow for that.
 pub fn native(session: &mut Session<'_>) -> Result<()> {
@@ -89,7 +92,7 @@ pub fn native(session: &mut Session<'_>) -> Result<()> {
             binderfs: false,
             leaks: true,
             command: format!(
-                "{pace}export BUS1_ERRORS=/mnt/out/errors\n{tests}\nstatus=$?\n\
+                "{pace}{ERRORS}\n{tests}\nstatus=$?\n\
                  unset BUS1_ERRORS\n(\n{each}\n) >/mnt/out/examples\n{stress}{}\nexit $status",
                 fuzz.native_of_suite(thorough)
             ),
