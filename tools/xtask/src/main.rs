@@ -74,7 +74,7 @@ enum Task {
         #[arg(long, short)]
         verbose: bool,
         /// Run the guests' suites on a kernel with KASAN and kmemleak as well,
-        /// which takes far longer; CI does.
+        /// which takes far longer.
         #[arg(long, conflicts_with = "kernel")]
         kasan: bool,
         /// Search as far as the proofs say: more schedules, races and deeper
